@@ -1,0 +1,1 @@
+//! Logits to an answer: calibration, operating points, slice scores, in-distribution checks, report.

@@ -1,0 +1,141 @@
+//! Files to scans: what was dropped is looked at, grouped into scans, read, and put in order; what cannot be read is
+//! refused with a reason, and never takes another scan down with it.
+//!
+//! Two passes. [`discover`] reads as little as it can (names, headers) and says which scans a drop holds. [`ScanPlan::read`]
+//! then reads one scan. Bytes come through [`ByteSource`], so that the same code runs on native files, on browser
+//! `File` objects in a worker, and on bytes in memory.
+
+use crate::report::{Refusal, Warning};
+use crate::volume::Volume;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::sync::Arc;
+
+/// Random access to the bytes of one file. Reads are synchronous: natively a file, in the browser a `FileReaderSync`.
+pub trait ByteSource {
+    /// Length in bytes.
+    fn len(&self) -> u64;
+
+    /// Whether there are no bytes.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Reads `length` bytes from `offset`; fewer at the end of the file.
+    ///
+    /// # Errors
+    /// Whatever the platform reports, such as a file that vanished after it was dropped.
+    fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>>;
+}
+
+impl ByteSource for Vec<u8> {
+    fn len(&self) -> u64 {
+        self.as_slice().len() as u64
+    }
+
+    fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.as_slice().len());
+        Ok(self[start..start.saturating_add(length).min(self.as_slice().len())].to_vec())
+    }
+}
+
+/// A file as it was dropped: its path relative to the drop, `/`-separated, and its bytes.
+#[derive(Clone)]
+pub struct InputFile {
+    /// Relative path, `/`-separated: `brain/72 (1).jpg`.
+    pub path: String,
+    /// Where the bytes come from.
+    pub source: Arc<dyn ByteSource>,
+}
+
+/// What kind of files a scan was read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScanKind {
+    /// A DICOM series (single-frame files or one multi-frame file).
+    Dicom,
+    /// A NIfTI file.
+    Nifti,
+    /// A stack of 8-bit pictures.
+    Images,
+}
+
+/// What decided the order of the slices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderBasis {
+    /// Positions along the slice normal (DICOM).
+    Position,
+    /// DICOM instance numbers, where there are no positions.
+    InstanceNumber,
+    /// The order of storage inside one file (NIfTI, multi-frame).
+    Stored,
+    /// The file names, in natural order, and the images agree with it.
+    Name,
+    /// The images themselves: the order by name was wrong and was repaired.
+    Images,
+}
+
+/// The order of the slices and how it was decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SliceOrder {
+    /// What decided.
+    pub basis: OrderBasis,
+    /// `as_named[i]` is the place that slice `i` of the volume has in the order of the file names (or of storage).
+    pub as_named: Vec<usize>,
+}
+
+impl SliceOrder {
+    /// Whether the slices stand in another order than the files were named or stored.
+    pub fn is_changed(&self) -> bool {
+        self.as_named.iter().enumerate().any(|(place, &named)| place != named)
+    }
+}
+
+/// Where one slice of a volume came from, and how its stored pixels map to the volume's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SliceSource {
+    /// Path of the file, with `#frame` for a frame of a multi-frame file or a slice of a NIfTI file.
+    pub path: String,
+    /// The in-plane change from stored pixels to the canonical frame.
+    pub in_plane: InPlane,
+}
+
+/// In-plane axis change between a stored slice and the canonical frame: transpose first, then flips.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InPlane {
+    /// Stored columns run along y.
+    pub transpose: bool,
+    /// x runs against the stored axis.
+    pub flip_x: bool,
+    /// y runs against the stored axis.
+    pub flip_y: bool,
+}
+
+/// A scan that was read: the volume, where its slices came from, and what the person should know.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    /// Name for the person: folder, file, or patient number of a stack.
+    pub name: String,
+    /// What it was read from.
+    pub kind: ScanKind,
+    /// The volume in the canonical frame, slices bottom to top.
+    pub volume: Volume,
+    /// One entry a slice of the volume.
+    pub slices: Vec<SliceSource>,
+    /// How the order of the slices was decided.
+    pub order: SliceOrder,
+    /// What the person should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// A scan or a file that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedScan {
+    /// Name for the person.
+    pub name: String,
+    /// Files concerned.
+    pub sources: Vec<String>,
+    /// Why, and what to do.
+    pub refusal: Refusal,
+}

@@ -1,0 +1,1 @@
+//! Convolution operations of the network: one trait, one file a backend.

@@ -1,0 +1,1 @@
+//! Synthetic head CTs: test fixtures, and the sample scans of the page.
