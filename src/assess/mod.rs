@@ -1,1 +1,7 @@
 //! Logits to an answer: calibration, operating points, slice scores, in-distribution checks, report.
+
+mod answer;
+mod calibration;
+
+pub use answer::{Answer, answer};
+pub use calibration::{Calibration, CalibrationError, OperatingPoint, PatientScore, Platt};

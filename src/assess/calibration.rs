@@ -1,0 +1,346 @@
+//! From logits to probabilities and words: Platt scaling and operating points, both fitted on out-of-fold logits.
+
+use crate::network::Logits;
+use crate::report::Finding;
+use serde::{Deserialize, Serialize};
+
+/// How the logits of a scan become one patient score.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PatientScore {
+    /// The largest slice logit.
+    #[default]
+    MaxSlice,
+    /// The largest mean of three neighbouring slice logits: a single odd slice counts for less.
+    MaxOfThree,
+    /// The patient logit of the network.
+    PatientLogit,
+}
+
+impl PatientScore {
+    /// The patient score of a scan, a logit before calibration; negative infinity for a scan without slices.
+    pub fn of(self, logits: &Logits) -> f32 {
+        let slices = &logits.slices;
+        let largest = |values: &mut dyn Iterator<Item = f32>| values.fold(f32::NEG_INFINITY, f32::max);
+        match self {
+            Self::MaxSlice => largest(&mut slices.iter().copied()),
+            Self::MaxOfThree if slices.len() < 3 => largest(&mut slices.iter().copied()),
+            Self::MaxOfThree => largest(&mut slices.windows(3).map(|three| three.iter().sum::<f32>() / 3.0)),
+            Self::PatientLogit => logits.patient,
+        }
+    }
+}
+
+/// Platt scaling: `probability = sigmoid(slope * logit + intercept)`
+/// (J. Platt, "Probabilistic outputs for support vector machines", 1999).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Platt {
+    /// Factor on the logit.
+    pub slope: f32,
+    /// Added to the scaled logit.
+    pub intercept: f32,
+}
+
+/// Why no calibration could be fitted.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum CalibrationError {
+    /// Both classes are needed.
+    #[error("fitting a calibration on {positives} positive and {negatives} negative scores: both kinds are needed")]
+    OneClass {
+        /// Scores with a bleed.
+        positives: usize,
+        /// Scores without.
+        negatives: usize,
+    },
+    /// A score is NaN or infinite.
+    #[error("fitting a calibration: score {index} is not a finite number")]
+    NotFinite {
+        /// Index of the score.
+        index: usize,
+    },
+}
+
+impl Platt {
+    /// The probability of a logit, in 0..=1.
+    pub fn probability(self, logit: f32) -> f32 {
+        sigmoid(f64::from(self.slope).mul_add(f64::from(logit), f64::from(self.intercept))) as f32
+    }
+
+    /// Fits slope and intercept to `(logit, has a bleed)` pairs by Newton's method on the cross-entropy with Platt's
+    /// smoothed targets, which keep the slope finite when the classes do not overlap.
+    ///
+    /// # Errors
+    /// [`CalibrationError`] if one class is missing or a score is not finite.
+    pub fn fit(scores: &[(f32, bool)]) -> Result<Self, CalibrationError> {
+        if let Some(index) = scores.iter().position(|(logit, _)| !logit.is_finite()) {
+            return Err(CalibrationError::NotFinite { index });
+        }
+        let positives = scores.iter().filter(|(_, positive)| *positive).count();
+        let negatives = scores.len() - positives;
+        if positives == 0 || negatives == 0 {
+            return Err(CalibrationError::OneClass { positives, negatives });
+        }
+        let high = (positives as f64 + 1.0) / (positives as f64 + 2.0);
+        let low = 1.0 / (negatives as f64 + 2.0);
+        let loss = |slope: f64, intercept: f64| -> f64 {
+            scores
+                .iter()
+                .map(|&(logit, positive)| {
+                    let z = slope.mul_add(f64::from(logit), intercept);
+                    let target = if positive { high } else { low };
+                    // log(1 + e^z) - target z, written so that it cannot overflow.
+                    z.max(0.0) + (-z.abs()).exp().ln_1p() - target * z
+                })
+                .sum()
+        };
+        let (mut slope, mut intercept) = (1.0_f64, 0.0_f64);
+        for _ in 0..100 {
+            let mut gradient = [0.0_f64; 2];
+            let mut hessian = [1e-9_f64, 0.0, 1e-9];
+            for &(logit, positive) in scores {
+                let x = f64::from(logit);
+                let p = sigmoid(slope.mul_add(x, intercept));
+                let error = p - if positive { high } else { low };
+                let weight = p * (1.0 - p);
+                gradient[0] += error * x;
+                gradient[1] += error;
+                hessian[0] += weight * x * x;
+                hessian[1] += weight * x;
+                hessian[2] += weight;
+            }
+            let determinant = hessian[0].mul_add(hessian[2], -hessian[1] * hessian[1]).max(1e-18);
+            let step = [
+                hessian[2].mul_add(gradient[0], -hessian[1] * gradient[1]) / determinant,
+                hessian[0].mul_add(gradient[1], -hessian[1] * gradient[0]) / determinant,
+            ];
+            let before = loss(slope, intercept);
+            let mut length = 1.0;
+            while length > 1e-6 && loss(slope - length * step[0], intercept - length * step[1]) > before {
+                length *= 0.5;
+            }
+            slope -= length * step[0];
+            intercept -= length * step[1];
+            if step[0].abs() + step[1].abs() < 1e-10 {
+                break;
+            }
+        }
+        Ok(Self { slope: slope as f32, intercept: intercept as f32 })
+    }
+}
+
+fn sigmoid(z: f64) -> f64 {
+    1.0 / (1.0 + (-z).exp())
+}
+
+/// A threshold on the calibrated probability, and what it did on the out-of-fold scans of real patients.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OperatingPoint {
+    /// Calibrated probability at or above which the point calls a scan positive.
+    pub threshold: f32,
+    /// Patients with a bleed at or above the threshold.
+    pub true_positives: u32,
+    /// Patients with a bleed below it.
+    pub false_negatives: u32,
+    /// Patients without a bleed below it.
+    pub true_negatives: u32,
+    /// Patients without a bleed at or above it.
+    pub false_positives: u32,
+}
+
+impl OperatingPoint {
+    /// Counts what a threshold does on `(probability, has a bleed)` pairs.
+    pub fn at(threshold: f32, scores: &[(f32, bool)]) -> Self {
+        let count = |above: bool, bleed: bool| {
+            scores.iter().filter(|&&(p, positive)| (p >= threshold) == above && positive == bleed).count() as u32
+        };
+        Self {
+            threshold,
+            true_positives: count(true, true),
+            false_negatives: count(false, true),
+            true_negatives: count(false, false),
+            false_positives: count(true, false),
+        }
+    }
+
+    /// The highest threshold that keeps `sensitivity` on `(probability, has a bleed)` pairs.
+    pub fn for_sensitivity(sensitivity: f32, scores: &[(f32, bool)]) -> Self {
+        Self::best(scores, |point| point.sensitivity() >= sensitivity, f32::total_cmp)
+    }
+
+    /// The lowest threshold that keeps `specificity` on `(probability, has a bleed)` pairs.
+    pub fn for_specificity(specificity: f32, scores: &[(f32, bool)]) -> Self {
+        Self::best(scores, |point| point.specificity() >= specificity, |a, b| b.total_cmp(a))
+    }
+
+    /// Thresholds lie half-way between neighbouring scores, so that none sits on a patient.
+    fn best(
+        scores: &[(f32, bool)],
+        keeps: impl Fn(&Self) -> bool,
+        better: impl Fn(&f32, &f32) -> std::cmp::Ordering,
+    ) -> Self {
+        let mut cuts: Vec<f32> = scores.iter().map(|(p, _)| *p).collect();
+        cuts.push(0.0);
+        cuts.push(1.0);
+        cuts.sort_by(f32::total_cmp);
+        cuts.windows(2)
+            .map(|pair| f32::midpoint(pair[0], pair[1]))
+            .map(|threshold| Self::at(threshold, scores))
+            .filter(keeps)
+            .max_by(|a, b| better(&a.threshold, &b.threshold))
+            .unwrap_or_else(|| Self::at(0.5, scores))
+    }
+
+    /// Share of patients with a bleed that are called positive; 0 if there are none.
+    pub fn sensitivity(&self) -> f32 {
+        ratio(self.true_positives, self.false_negatives)
+    }
+
+    /// Share of patients without a bleed that are called negative; 0 if there are none.
+    pub fn specificity(&self) -> f32 {
+        ratio(self.true_negatives, self.false_positives)
+    }
+}
+
+fn ratio(part: u32, rest: u32) -> f32 {
+    if part + rest == 0 { 0.0 } else { part as f32 / (part + rest) as f32 }
+}
+
+/// How raw logits become probabilities and words. Travels in the header of the weights file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Which patient score was calibrated.
+    pub patient_score: PatientScore,
+    /// Patient score to probability.
+    pub patient: Platt,
+    /// Slice logit to probability.
+    pub slice: Platt,
+    /// Below it: no bleeding seen. Set for a sensitivity of at least 95 % out of fold.
+    pub lower: OperatingPoint,
+    /// At or above it: bleeding likely. Set for a specificity of at least 90 % out of fold.
+    pub upper: OperatingPoint,
+}
+
+impl Calibration {
+    /// Fits everything on out-of-fold scores: `patients` and `slices` are `(logit, has a bleed)`.
+    ///
+    /// The two operating points are for a sensitivity of 95 % and a specificity of 90 %. Where the scores separate
+    /// so well that the upper one would lie below the lower one, both take the point half-way: no scan is uncertain.
+    ///
+    /// # Errors
+    /// [`CalibrationError`] if one class is missing or a score is not finite.
+    pub fn fit(
+        patient_score: PatientScore,
+        patients: &[(f32, bool)],
+        slices: &[(f32, bool)],
+    ) -> Result<Self, CalibrationError> {
+        let patient = Platt::fit(patients)?;
+        let slice = Platt::fit(slices)?;
+        let scores: Vec<(f32, bool)> =
+            patients.iter().map(|&(logit, positive)| (patient.probability(logit), positive)).collect();
+        let mut lower = OperatingPoint::for_sensitivity(0.95, &scores);
+        let mut upper = OperatingPoint::for_specificity(0.90, &scores);
+        if upper.threshold < lower.threshold {
+            let middle = f32::midpoint(upper.threshold, lower.threshold);
+            lower = OperatingPoint::at(middle, &scores);
+            upper = lower;
+        }
+        Ok(Self { patient_score, patient, slice, lower, upper })
+    }
+
+    /// The answer in words for a calibrated probability.
+    pub fn finding(&self, probability: f32) -> Finding {
+        if probability >= self.upper.threshold {
+            Finding::BleedingLikely
+        } else if probability >= self.lower.threshold {
+            Finding::Uncertain
+        } else {
+            Finding::NoBleedingSeen
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Logits whose labels are drawn from `sigmoid(2 x - 1)`, on a regular grid: each logit stands with its share.
+    fn known_curve() -> Vec<(f32, bool)> {
+        let mut scores = Vec::new();
+        for step in -30..=30 {
+            let logit = step as f32 / 10.0;
+            let share = (sigmoid(f64::from(2.0 * logit - 1.0)) * 200.0).round() as usize;
+            scores.extend((0..200).map(|i| (logit, i < share)));
+        }
+        scores
+    }
+
+    #[test]
+    fn platt_scaling_finds_the_curve_that_made_the_labels() {
+        let platt = Platt::fit(&known_curve()).unwrap();
+        assert!((platt.slope - 2.0).abs() < 0.05, "slope {}", platt.slope);
+        assert!((platt.intercept + 1.0).abs() < 0.05, "intercept {}", platt.intercept);
+    }
+
+    #[test]
+    fn separated_classes_still_give_a_finite_slope() {
+        let scores: Vec<_> = (0..20).map(|i| (i as f32 - 9.5, i >= 10)).collect();
+        let platt = Platt::fit(&scores).unwrap();
+        assert!(platt.slope.is_finite() && platt.slope > 0.0);
+        assert!(platt.probability(9.5) < 0.999);
+    }
+
+    #[test]
+    fn one_class_alone_cannot_be_calibrated() {
+        let error = Platt::fit(&[(1.0, true), (2.0, true)]).unwrap_err();
+        assert_eq!(error, CalibrationError::OneClass { positives: 2, negatives: 0 });
+        assert_eq!(Platt::fit(&[(f32::NAN, true)]).unwrap_err(), CalibrationError::NotFinite { index: 0 });
+    }
+
+    #[test]
+    fn operating_points_keep_what_they_promise() {
+        let scores: Vec<_> = (0..100).map(|i| (i as f32 / 100.0, i % 3 == 0 || i > 60)).collect();
+        let sensitive = OperatingPoint::for_sensitivity(0.95, &scores);
+        let specific = OperatingPoint::for_specificity(0.90, &scores);
+        assert!(sensitive.sensitivity() >= 0.95);
+        assert!(specific.specificity() >= 0.90);
+        let higher = OperatingPoint::at(sensitive.threshold + 0.08, &scores);
+        assert!(higher.sensitivity() < 0.95, "a higher threshold would have done as well");
+    }
+
+    #[test]
+    fn words_follow_the_thresholds() {
+        let scores: Vec<_> = (0..60).map(|i| (i as f32 / 10.0 - 3.0, i % 4 == 0 || i > 40)).collect();
+        let calibration = Calibration::fit(PatientScore::MaxSlice, &scores, &scores).unwrap();
+        assert_eq!(calibration.finding(0.0), Finding::NoBleedingSeen);
+        assert_eq!(calibration.finding(1.0), Finding::BleedingLikely);
+        let between = f32::midpoint(calibration.lower.threshold, calibration.upper.threshold);
+        assert_eq!(calibration.finding(between), Finding::Uncertain);
+    }
+
+    #[test]
+    fn the_patient_score_is_the_one_that_was_asked_for() {
+        let logits = Logits {
+            patient: 0.25,
+            slices: vec![-1.0, 4.0, -1.0, 2.0, 2.0, 2.0],
+            evidence: Vec::new(),
+            evidence_shape: [0; 3],
+        };
+        assert!((PatientScore::MaxSlice.of(&logits) - 4.0).abs() < 1e-6);
+        assert!((PatientScore::MaxOfThree.of(&logits) - 2.0).abs() < 1e-6);
+        assert!((PatientScore::PatientLogit.of(&logits) - 0.25).abs() < 1e-6);
+    }
+
+    proptest! {
+        #[test]
+        fn probabilities_follow_the_order_of_the_logits(scores in prop::collection::vec((-8.0f32..8.0, any::<bool>()), 4..60), a in -8.0f32..8.0, b in -8.0f32..8.0) {
+            if let Ok(platt) = Platt::fit(&scores) {
+                let (low, high) = if a < b { (a, b) } else { (b, a) };
+                let (p, q) = (platt.probability(low), platt.probability(high));
+                let ordered = if platt.slope >= 0.0 { p <= q } else { p >= q };
+                prop_assert!(ordered, "{} and {}", p, q);
+                prop_assert!((0.0..=1.0).contains(&p) && (0.0..=1.0).contains(&q));
+            }
+        }
+    }
+}
