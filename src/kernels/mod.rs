@@ -1,1 +1,79 @@
-//! Convolution operations of the network: one trait, one file a backend.
+//! Operations of the network on `[batch, channels, depth, height, width]` tensors: convolution, max pooling and batch
+//! normalisation with ReLU, differentiable on autodiff devices.
+//!
+//! [`reference`] holds them in plain tensor code.
+
+pub mod reference;
+
+use burn::{
+    nn::BatchNorm,
+    tensor::{Tensor, activation::relu},
+};
+
+/// Stride and zero padding of a 3D convolution, each as `[depth, height, width]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv3dOptions {
+    /// Step between neighbouring outputs, at least 1.
+    pub stride: [usize; 3],
+    /// Zeros put before and after the input along each axis.
+    pub padding: [usize; 3],
+}
+
+impl Conv3dOptions {
+    /// Stride 1 and the padding that keeps the input's shape under a kernel of odd sides.
+    #[must_use]
+    pub fn same(kernel: [usize; 3]) -> Self {
+        Self { stride: [1; 3], padding: kernel.map(|k| k / 2) }
+    }
+
+    /// The same padding with another stride.
+    #[must_use]
+    pub fn with_stride(self, stride: [usize; 3]) -> Self {
+        Self { stride, ..self }
+    }
+}
+
+/// 3D convolution (cross-correlation, as in every deep-learning framework).
+///
+/// `input` is `[batch, in, depth, height, width]`, `weight` is `[out, in, depth, height, width]`, `bias` is `[out]`.
+///
+/// # Panics
+/// If the channels of `input`, `weight` and `bias` do not fit together.
+pub fn conv3d(input: Tensor<5>, weight: Tensor<5>, bias: Option<Tensor<1>>, options: Conv3dOptions) -> Tensor<5> {
+    reference::conv3d(input, weight, bias, options)
+}
+
+/// Maximum over non-overlapping windows `[depth, height, width]`; what does not fill a window at the end is left out.
+///
+/// # Panics
+/// If a side of `window` is 0.
+pub fn max_pool3d(input: Tensor<5>, window: [usize; 3]) -> Tensor<5> {
+    reference::max_pool3d(input, window)
+}
+
+/// Batch normalisation followed by ReLU.
+///
+/// As [`BatchNorm::forward`]: on an autodiff device with `norm` in training the batch's own statistics are used and the
+/// running ones are updated; otherwise the running statistics are used.
+///
+/// # Panics
+/// If the channels of `input` are not those of `norm`.
+pub fn batch_norm_relu(norm: &BatchNorm, input: Tensor<5>) -> Tensor<5> {
+    relu(norm.forward(input))
+}
+
+/// A block of the network at inference, in one pass: convolution, bias, ReLU and max pooling over `window`.
+///
+/// Batch normalisation is folded into `weight` and `bias` beforehand.
+///
+/// # Panics
+/// If the channels of `input`, `weight` and `bias` do not fit together, or a side of `window` is 0.
+pub fn conv_block(
+    input: Tensor<5>,
+    weight: Tensor<5>,
+    bias: Tensor<1>,
+    options: Conv3dOptions,
+    window: [usize; 3],
+) -> Tensor<5> {
+    reference::conv_block(input, weight, bias, options, window)
+}
