@@ -1,0 +1,127 @@
+/**
+ * The page's side of the worker: calls that return promises, a stream of events, and a spare worker that takes over
+ * when the engine crashes. The spare has all it needs before the page says that it is ready, so that even then
+ * nothing is fetched.
+ */
+
+/** @typedef {(event: {event: string} & Record<string, any>) => void} OnEvent */
+
+export class EngineClient {
+  /** @type {Worker} */
+  #worker;
+  /** @type {Worker|null} */
+  #spare = null;
+  /** @type {Map<number, {resolve: (value: any) => void, reject: (error: any) => void}>} */
+  #calls = new Map();
+  #next = 0;
+  #onEvent;
+  /** @type {{module: WebAssembly.Module|null, bytes: ArrayBuffer|null}} */
+  #kept = { module: null, bytes: null };
+  // Memory can be shared only on servers that isolate the page by headers; without it a cancel waits for a step to end.
+  #flag = globalThis.crossOriginIsolated ? new Int32Array(new SharedArrayBuffer(4)) : null;
+
+  /** @param {OnEvent} onEvent */
+  constructor(onEvent) {
+    this.#onEvent = onEvent;
+    this.#worker = this.#spawn();
+  }
+
+  #spawn() {
+    const worker = new Worker(new URL('../worker.js', import.meta.url), { type: 'module', name: 'ictus' });
+    worker.onmessage = ({ data }) => this.#receive(worker, data);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.#fail({ code: 'worker_failed', message: `The page's worker could not start: ${event.message || 'unknown reason'}.` });
+    };
+    return worker;
+  }
+
+  /**
+   * @param {Worker} worker
+   * @param {any} data
+   */
+  #receive(worker, data) {
+    if (data.event) {
+      this.#onEvent(data);
+      return;
+    }
+    const waiting = this.#calls.get(data.call);
+    if (!waiting || worker !== this.#worker) return;
+    this.#calls.delete(data.call);
+    if (!data.error) waiting.resolve(data.value);
+    else {
+      waiting.reject(data.error);
+      if (data.error.code === 'engine_crashed') {
+        this.#fail({ code: 'engine_restarted', message: 'The engine was restarted.' });
+        this.#onEvent({ event: 'crashed' });
+      }
+    }
+  }
+
+  /** @param {import('../types.js').Notice} notice */
+  #fail(notice) {
+    for (const { reject } of this.#calls.values()) reject(notice);
+    this.#calls.clear();
+  }
+
+  /**
+   * @param {string} method A method of `worker.js`.
+   * @param {object} [options]
+   * @param {Transferable[]} [transfer]
+   * @returns {Promise<any>} Rejects with a `Notice`.
+   */
+  call(method, options = {}, transfer = []) {
+    const call = this.#next++;
+    return new Promise((resolve, reject) => {
+      this.#calls.set(call, { resolve, reject });
+      this.#worker.postMessage({ call, method, options }, transfer);
+    });
+  }
+
+  /** Starts the engine; `samples` are the drawn scans that it can make. */
+  async start() {
+    const { module, samples } = await this.call('start', { module: this.#kept.module, flag: this.#flag });
+    this.#kept.module = module;
+    return /** @type {import('../types.js').Sample[]} */ (samples);
+  }
+
+  /** Loads the weights and checks that this engine computes with them what the trainer did. */
+  async loadModel() {
+    const { model, bytes, difference, selfTestMs } = await this.call('loadModel', { bytes: this.#kept.bytes });
+    this.#kept.bytes = bytes;
+    return { model: /** @type {import('../types.js').Model} */ (model), difference, selfTestMs };
+  }
+
+  /** Makes the spare worker fetch its files now. */
+  prepareSpare() {
+    const spare = this.#spawn();
+    return new Promise((resolve) => {
+      spare.addEventListener('message', () => {
+        this.#spare = spare;
+        resolve(undefined);
+      }, { once: true });
+      spare.addEventListener('error', resolve, { once: true });
+      spare.postMessage({ call: -1, method: 'prepare', options: {} });
+    });
+  }
+
+  /** Puts the spare worker in the place of a crashed one. Returns whether there was one. */
+  takeSpare() {
+    this.#worker.terminate();
+    if (!this.#spare) return false;
+    this.#worker = this.#spare;
+    this.#spare = null;
+    return true;
+  }
+
+  /** @param {number} id */
+  cancel(id) {
+    if (this.#flag) Atomics.store(this.#flag, 0, id + 1);
+    return this.call('cancel', { id });
+  }
+
+  /** A cancel that was asked for must not hit the same scan when it is tried again. */
+  clearCancel() {
+    if (this.#flag) Atomics.store(this.#flag, 0, 0);
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * The worker of the WebGPU backend. It holds the network and nothing else: scans are read and prepared by `worker.js`,
+ * which sends the network's input here. So a GPU that fails takes nothing with it.
+ *
+ * @typedef {{infer(hounsfield: Float32Array, mask: Uint8Array, shape: Uint32Array): Promise<object>,
+ *   self_test(): Promise<number>, free(): void}} Network
+ */
+
+/** Largest difference from the CPU's logits in the golden self-test for which the GPU is trusted. */
+const TOLERANCE = 1e-4;
+
+/** @param {string} path */
+const url = (path) => new URL(path, import.meta.url).href;
+
+/** @param {unknown} error */
+const sentence = (error) => (typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error));
+
+/** @param {MessagePort} port */
+async function start(port) {
+  const glue = await import(url('pkg/gpu/ictus.js'));
+  await glue.default({ module_or_path: url('pkg/gpu/ictus_bg.wasm') });
+  const response = await fetch(url('models/compact.safetensors'));
+  if (!response.ok) throw new Error(`The weights could not be fetched (HTTP ${response.status}).`);
+  const weights = new Uint8Array(await response.arrayBuffer());
+  // From here on no request is made: the page may call itself ready while the shaders compile.
+  postMessage({ event: 'fetched' });
+  /** @type {Network} */
+  const network = await glue.Network.load(weights);
+  const started = performance.now();
+  const difference = await network.self_test();
+  // Written so that NaN fails too.
+  if (!(difference <= TOLERANCE)) throw new Error(`The GPU gave another result than the CPU in the self-test (difference ${difference.toExponential(1)}).`);
+  port.onmessage = async ({ data: { hounsfield, mask, shape } }) => {
+    try {
+      port.postMessage({ logits: await network.infer(hounsfield, mask, shape) });
+    } catch (error) {
+      port.postMessage({ error: sentence(error) });
+    }
+  };
+  return { difference, selfTestMs: performance.now() - started };
+}
+
+onmessage = async ({ data: { port } }) => {
+  try {
+    postMessage({ event: 'ready', ...(await start(port)) });
+  } catch (error) {
+    postMessage({ event: 'failed', reason: sentence(error) });
+  }
+};

@@ -1,0 +1,110 @@
+/**
+ * Types that travel between the worker, the state and the rooms of the page. The report is that of `src/report.rs`.
+ *
+ * @typedef {{code: string, message: string}} Notice A warning or a refusal: a stable code and a sentence.
+ *
+ * @typedef {object} SliceReport
+ * @property {number} position Index in the volume, 0 is the lowest slice.
+ * @property {string} source File that the slice came from.
+ * @property {number|null} probability
+ * @property {[number, number]|null} peak In pixels of the source slice, as stored.
+ *
+ * @typedef {object} Report
+ * @property {number} schema
+ * @property {string} scan
+ * @property {string[]} sources
+ * @property {'classified'|'refused'} outcome
+ * @property {number|null} probability
+ * @property {'bleeding likely'|'uncertain'|'no bleeding seen'|null} finding
+ * @property {SliceReport[]} slices
+ * @property {Notice[]} warnings
+ * @property {Notice|null} refusal
+ * @property {{name: string, version: string, sha256: string}|null} model
+ * @property {string|null} backend
+ * @property {Record<string, number>} timing_ms
+ *
+ * @typedef {object} OperatingPoint
+ * @property {number} threshold
+ * @property {number} true_positives
+ * @property {number} false_negatives
+ * @property {number} true_negatives
+ * @property {number} false_positives
+ *
+ * @typedef {object} Model What the header of the weights file says of itself.
+ * @property {string} name
+ * @property {string} version
+ * @property {string} sha256
+ * @property {number} parameters
+ * @property {string} licence
+ * @property {OperatingPoint} lower
+ * @property {OperatingPoint} upper
+ *
+ * @typedef {object} View What the viewer needs to know of a volume.
+ * @property {number} slices
+ * @property {number} rows
+ * @property {number} columns
+ * @property {number|null} slice_mm
+ * @property {number|null} row_mm
+ * @property {number|null} column_mm
+ * @property {{level: number, width: number}|null} window The window that 8-bit pictures were taken with.
+ * @property {boolean} orientation_stated
+ * @property {string} order_basis
+ * @property {number[]} as_named
+ * @property {boolean} can_change_order The order was decided by the images and can be undone.
+ * @property {boolean} evidence There is a map of evidence to lay over the slices.
+ * @property {([number, number]|null)[]} peaks For each slice, the place of most evidence in pixels of the volume.
+ *
+ * @typedef {object} FoundScan
+ * @property {number} id
+ * @property {string} name
+ * @property {string} kind
+ * @property {number} slices
+ * @property {boolean} synthetic
+ *
+ * @typedef {object} Found What a drop holds.
+ * @property {FoundScan[]} scans
+ * @property {Report[]} refused What could not be opened, each with its report.
+ * @property {Report[]} set_aside Files beside the scans that nobody needs to worry about, such as localisers.
+ * @property {number} ignored Files that operating systems leave, such as `.DS_Store`.
+ *
+ * @typedef {{title: string, sentence: string}} Sample
+ *
+ * @typedef {'waiting'|'working'|'classified'|'refused'|'cancelled'} Outcome
+ *
+ * @typedef {object} Row A line of the work list.
+ * @property {string} key
+ * @property {number|null} id Number of the scan in the worker; `null` for what could not even be opened.
+ * @property {string} name
+ * @property {string} kind
+ * @property {number} slices
+ * @property {boolean} synthetic
+ * @property {Outcome} outcome
+ * @property {string} step
+ * @property {number} done
+ * @property {number} total
+ * @property {Report|null} report
+ * @property {Notice|null} refusal
+ * @property {string[]} sources
+ * @property {View|null} view
+ * @property {Thumbnail|null} thumbnail
+ * @property {boolean} namedOrder The person asked for the order of the file names.
+ *
+ * @typedef {{width: number, height: number, grey: Uint8Array}} Thumbnail
+ *
+ * @typedef {object} Backend
+ * @property {'cpu'|'webgpu'|null} name What computes now.
+ * @property {boolean} settled No more files will be fetched for another backend.
+ * @property {string} reason Why this one, in a sentence.
+ * @property {Record<string, string|number|boolean>} details For the diagnostics.
+ *
+ * @typedef {object} State
+ * @property {'loading'|'usable'|'ready'|'failed'} phase
+ * @property {Notice|null} fault Why the page cannot work.
+ * @property {Backend} backend
+ * @property {Model|null} model
+ * @property {Notice|null} modelFault
+ * @property {Row[]} rows
+ * @property {string|null} selected
+ * @property {number} opening Drops that are being looked at.
+ */
+export {};

@@ -1,0 +1,246 @@
+/**
+ * The worker that holds the scans: reads them, prepares them, runs the network on the CPU (or hands its input to the GPU
+ * worker), and serves slices to the viewer. The page only ever talks to it by messages, so it never blocks.
+ *
+ * @typedef {import('./types.js').Found} Found
+ * @typedef {{free(): void, load_model(bytes: Uint8Array): string, self_test(): Promise<number>, samples(): string,
+ *   sample_thumbnail(index: number): import('./types.js').Thumbnail & {free?(): void},
+ *   add_files(paths: string[], files: File[]): string, add_sample(index: number): string,
+ *   screen(id: number, progress: Function, pause: Function, remote: Function|undefined): Promise<string>,
+ *   use_named_order(id: number, named: boolean): void, open(id: number, progress: Function): string,
+ *   slice(id: number, z: number): Int16Array, heat(id: number, z: number): Uint8Array|undefined,
+ *   remove(id: number): void, diagnostics(): string}} Engine
+ */
+
+/** @type {Engine} */
+let engine;
+/** @type {MessagePort|null} */
+let gpu = null;
+/** @type {Int32Array|null} Number of the scan to cancel + 1, where the page may share memory with its workers. */
+let cancelFlag = null;
+/** @type {Set<number>} */
+const cancelled = new Set();
+/** @type {any} */
+let glue;
+
+/** Nothing that the network answers in half a minute is worth waiting for: the CPU takes well under a second. */
+const GPU_PATIENCE_MS = 30_000;
+
+/** @param {string} path */
+const url = (path) => new URL(path, import.meta.url).href;
+
+/** @param {number} id */
+const isCancelled = (id) => cancelled.has(id) || (cancelFlag !== null && Atomics.load(cancelFlag, 0) === id + 1);
+
+/** Lets messages in (a cancel, a slice for the viewer) between two steps. */
+function pause() {
+  return new Promise((resolve) => {
+    const channel = new MessageChannel();
+    channel.port1.onmessage = () => {
+      channel.port1.close();
+      resolve(undefined);
+    };
+    channel.port2.postMessage(null);
+  });
+}
+
+/** @param {number} id */
+function progressOf(id) {
+  let last = 0;
+  /** @type {(step: string, done: number, total: number) => boolean} */
+  return (step, done, total) => {
+    const now = performance.now();
+    if (done === 0 || done === total || now - last > 40) {
+      last = now;
+      postMessage({ event: 'progress', id, step, done, total });
+    }
+    return isCancelled(id);
+  };
+}
+
+/**
+ * Runs the network on the GPU worker. Whatever goes wrong there, this rejects, and the engine answers on the CPU.
+ *
+ * @param {Float32Array} hounsfield
+ * @param {Uint8Array} mask
+ * @param {Uint32Array} shape
+ */
+function inferOnGpu(hounsfield, mask, shape) {
+  const port = gpu;
+  if (!port) return Promise.reject(new Error('no GPU'));
+  return new Promise((resolve, reject) => {
+    /** @param {string} reason */
+    const lose = (reason) => {
+      gpu = null;
+      port.close();
+      postMessage({ event: 'gpu-lost', reason });
+      reject(new Error(reason));
+    };
+    const timer = setTimeout(() => lose('The GPU did not answer in time.'), GPU_PATIENCE_MS);
+    port.onmessage = ({ data }) => {
+      clearTimeout(timer);
+      if (data.error) lose(data.error);
+      else resolve(data.logits);
+    };
+    port.postMessage({ hounsfield, mask, shape });
+  });
+}
+
+/**
+ * Takes away every way out of this worker, once all it needs is here. The policy of the page does not reach into a
+ * worker on servers that send no headers; this does.
+ */
+function seal() {
+  const scope = /** @type {any} */ (globalThis);
+  for (const name of ['fetch', 'XMLHttpRequest', 'WebSocket', 'WebSocketStream', 'WebTransport', 'EventSource', 'Worker', 'importScripts', 'BroadcastChannel', 'RTCPeerConnection', 'indexedDB', 'caches']) {
+    try {
+      Object.defineProperty(scope, name, { value: undefined, configurable: false, writable: false });
+    } catch {
+      scope[name] = undefined;
+    }
+  }
+}
+
+const methods = {
+  /** Fetches the JavaScript of the engine, so that starting it later needs no network. */
+  async prepare() {
+    glue ??= await import(url('pkg/cpu/ictus.js'));
+  },
+
+  /**
+   * @param {{module: WebAssembly.Module|null, flag: Int32Array|null}} options `module` from an earlier worker.
+   */
+  async start({ module, flag }) {
+    await this.prepare();
+    cancelFlag = flag;
+    const compiled = module ?? (await compile(url('pkg/cpu/ictus_bg.wasm')));
+    await glue.default({ module_or_path: compiled });
+    engine = new glue.Engine();
+    return { module: compiled, samples: JSON.parse(engine.samples()) };
+  },
+
+  /** @param {{bytes: ArrayBuffer|null}} options Bytes of an earlier worker, or nothing to fetch them. */
+  async loadModel({ bytes }) {
+    let weights = bytes;
+    if (!weights) {
+      const response = await fetch(url('models/compact.safetensors'));
+      if (!response.ok) throw { code: 'weights_missing', message: `The weights of the network could not be fetched (HTTP ${response.status}). Slices can be viewed, but not answered.` };
+      weights = await response.arrayBuffer();
+    }
+    const model = JSON.parse(engine.load_model(new Uint8Array(weights)));
+    const started = performance.now();
+    const difference = await engine.self_test();
+    return { model, bytes: weights, difference, selfTestMs: performance.now() - started };
+  },
+
+  seal,
+
+  /** @param {{port: MessagePort}} options */
+  connectGpu({ port }) {
+    gpu = port;
+  },
+
+  /** A crashed GPU worker cannot say so on its port. */
+  dropGpu() {
+    gpu?.close();
+    gpu = null;
+  },
+
+  /** @param {{paths: string[], files: File[]}} drop */
+  addFiles({ paths, files }) {
+    return JSON.parse(engine.add_files(paths, files));
+  },
+
+  /** @param {{index: number}} sample */
+  addSample({ index }) {
+    return JSON.parse(engine.add_sample(index));
+  },
+
+  /** @param {{index: number}} sample */
+  sampleThumbnail({ index }) {
+    return plainThumbnail(engine.sample_thumbnail(index));
+  },
+
+  /** @param {{id: number}} scan */
+  async screen({ id }) {
+    cancelled.delete(id);
+    return JSON.parse(await engine.screen(id, progressOf(id), pause, gpu ? inferOnGpu : undefined));
+  },
+
+  /** @param {{id: number}} scan */
+  cancel({ id }) {
+    cancelled.add(id);
+  },
+
+  /** @param {{id: number, named: boolean}} choice */
+  useNamedOrder({ id, named }) {
+    engine.use_named_order(id, named);
+  },
+
+  /** @param {{id: number}} scan Reads the scan again if its slices were let go to make room. */
+  open({ id }) {
+    return JSON.parse(engine.open(id, progressOf(id)));
+  },
+
+  /** @param {{id: number, z: number}} slice */
+  slice({ id, z }) {
+    return engine.slice(id, z);
+  },
+
+  /** @param {{id: number, z: number}} slice */
+  heat({ id, z }) {
+    return engine.heat(id, z) ?? null;
+  },
+
+  /** @param {{id: number}} scan */
+  remove({ id }) {
+    engine.remove(id);
+  },
+
+  diagnostics() {
+    return JSON.parse(engine.diagnostics());
+  },
+};
+
+/** @param {import('./types.js').Thumbnail & {free?(): void}} thumbnail */
+function plainThumbnail(thumbnail) {
+  const { width, height, grey } = thumbnail;
+  thumbnail.free?.();
+  return { width, height, grey };
+}
+
+/**
+ * Servers that do not know `.wasm` send another type, which the streaming compiler refuses.
+ *
+ * @param {string} address
+ */
+async function compile(address) {
+  const response = await fetch(address);
+  if (!response.ok) throw { code: 'engine_missing', message: `The engine could not be fetched (HTTP ${response.status}). Reload the page, or build it with cargo xtask serve.` };
+  if (response.headers.get('content-type')?.startsWith('application/wasm')) return WebAssembly.compileStreaming(response);
+  return WebAssembly.compile(await response.arrayBuffer());
+}
+
+/**
+ * @param {unknown} error
+ * @returns {{code: string, message: string}}
+ */
+function asNotice(error) {
+  if (error instanceof WebAssembly.RuntimeError) {
+    return { code: 'engine_crashed', message: 'The engine stopped on this scan. The other scans go on in a fresh one; please tell us about it.' };
+  }
+  if (typeof error === 'object' && error !== null && 'code' in error && 'message' in error) {
+    return { code: String(error.code), message: String(error.message) };
+  }
+  return { code: 'unexpected', message: String(error instanceof Error ? error.message : error) };
+}
+
+onmessage = async ({ data: { call, method, options } }) => {
+  try {
+    const value = await /** @type {any} */ (methods)[method](options);
+    const transfer = ArrayBuffer.isView(value) ? [value.buffer] : [];
+    postMessage({ call, value }, { transfer });
+  } catch (error) {
+    postMessage({ call, error: asNotice(error) });
+  }
+};
