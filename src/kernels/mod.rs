@@ -1,14 +1,21 @@
 //! Operations of the network on `[batch, channels, depth, height, width]` tensors: convolution, max pooling and batch
 //! normalisation with ReLU, differentiable on autodiff devices.
 //!
-//! [`reference`] holds them in plain tensor code.
+//! [`reference`] holds them in plain tensor code, which runs on every device. On the CPU, `f32` tensors run on kernels of our
+//! own instead (`cpu`), which `backend` makes known to burn.
 
+mod backend;
+mod cpu;
 pub mod reference;
 
+use backend::{Kernels as _, ours};
 use burn::{
+    backend::Dispatch,
     nn::BatchNorm,
     tensor::{Tensor, activation::relu},
 };
+
+use self::cpu::conv::Conv;
 
 /// Stride and zero padding of a 3D convolution, each as `[depth, height, width]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +47,16 @@ impl Conv3dOptions {
 /// # Panics
 /// If the channels of `input`, `weight` and `bias` do not fit together.
 pub fn conv3d(input: Tensor<5>, weight: Tensor<5>, bias: Option<Tensor<1>>, options: Conv3dOptions) -> Tensor<5> {
-    reference::conv3d(input, weight, bias, options)
+    let conv = Conv::new(input.dims(), weight.dims(), options.stride, options.padding);
+    let Some(conv) = conv.filter(|_| ours(&input) && ours(&weight)) else {
+        return reference::conv3d(input, weight, bias, options);
+    };
+    let output = Dispatch::convolve(input.into_dispatch(), weight.into_dispatch(), conv);
+    let output = Tensor::from_dispatch(output);
+    match bias {
+        Some(bias) => output + bias.reshape([1, -1, 1, 1, 1]),
+        None => output,
+    }
 }
 
 /// Maximum over non-overlapping windows `[depth, height, width]`; what does not fill a window at the end is left out.
@@ -75,5 +91,19 @@ pub fn conv_block(
     options: Conv3dOptions,
     window: [usize; 3],
 ) -> Tensor<5> {
-    reference::conv_block(input, weight, bias, options, window)
+    let conv = Conv::new(input.dims(), weight.dims(), options.stride, options.padding);
+    let ours = ours(&input) && ours(&weight) && ours(&bias) && !input.device().is_autodiff();
+    let Some(conv) = conv.filter(|_| ours && !window.contains(&0)) else {
+        return reference::conv_block(input, weight, bias, options, window);
+    };
+    Tensor::from_dispatch(Dispatch::convolve_block(
+        input.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        conv,
+        window,
+    ))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+use burn::tensor::{Device, Distribution, Tensor};
+use proptest::prelude::*;
+
+use super::{Conv3dOptions, conv_block, conv3d, reference};
+
+/// Largest difference, as a share of the largest value.
+fn difference<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
+    assert_eq!(a.dims(), b.dims());
+    let scale = b.clone().abs().max().into_scalar::<f32>().max(1e-3);
+    (a - b).abs().max().into_scalar::<f32>() / scale
+}
+
+fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
+}
+
+/// Input shape, kernel, output channels and options of a convolution that has at least one output.
+fn convolutions() -> impl Strategy<Value = ([usize; 5], [usize; 5], Conv3dOptions)> {
+    let odd = prop::sample::select(vec![1_usize, 3, 5]);
+    (
+        (1..3_usize, 1..6_usize, 1..8_usize, 1..13_usize, 1..30_usize),
+        1..10_usize,
+        [odd.clone(), odd.clone(), odd],
+        [1..3_usize, 1..3_usize, 1..4_usize],
+        [0..3_usize, 0..3_usize, 0..3_usize],
+    )
+        .prop_map(|((n, i, d, h, w), o, kernel, stride, padding)| {
+            let [kd, kh, kw] = kernel;
+            ([n, i, d, h, w], [o, i, kd, kh, kw], Conv3dOptions { stride, padding })
+        })
+        .prop_filter("no output", |(input, weight, options)| {
+            (0..3).all(|a| input[a + 2] + 2 * options.padding[a] >= weight[a + 2])
+        })
+}
+
+proptest! {
+    #[test]
+    fn a_convolution_equals_the_plain_one((input, weight, options) in convolutions()) {
+        let device = Device::flex();
+        let bias = random([weight[0]], &device);
+        let (input, weight) = (random(input, &device), random(weight, &device));
+        let expected = reference::conv3d(input.clone(), weight.clone(), Some(bias.clone()), options);
+        let got = conv3d(input, weight, Some(bias), options);
+        prop_assert!(difference(got, expected) < 1e-5);
+    }
+
+    #[test]
+    fn a_block_equals_its_three_operations(
+        (input, weight, options) in convolutions(),
+        window in [1..3_usize, 1..3_usize, 1..4_usize],
+    ) {
+        let device = Device::flex();
+        let bias = random([weight[0]], &device);
+        let (input, weight) = (random(input, &device), random(weight, &device));
+        let whole = conv3d(input.clone(), weight.clone(), Some(bias.clone()), options).dims();
+        prop_assume!((0..3).all(|a| whole[a + 2] >= window[a]));
+        let expected =
+            reference::conv_block(input.clone(), weight.clone(), bias.clone(), options, window);
+        let got = conv_block(input, weight, bias, options, window);
+        prop_assert!(difference(got, expected) < 1e-5);
+    }
+
+    #[cfg(feature = "autodiff")]
+    #[test]
+    fn gradients_of_a_convolution_equal_the_plain_ones((input, weight, options) in convolutions()) {
+        let device = Device::flex().autodiff();
+        let run = |convolve: fn(Tensor<5>, Tensor<5>, Option<Tensor<1>>, Conv3dOptions) -> Tensor<5>,
+                   values: [Tensor<5>; 2]| {
+            let [input, weight] = values.map(|v| Tensor::from_inner(v).require_grad());
+            let output = convolve(input.clone(), weight.clone(), None, options);
+            // A loss whose gradient differs from output to output.
+            let gradients = (output.clone() * output).sum().backward();
+            [input, weight].map(|v| v.grad(&gradients).expect("a gradient"))
+        };
+        let plain = device.clone().inner();
+        let values = [random(input, &plain), random(weight, &plain)];
+        let got = run(conv3d, values.clone());
+        let expected = run(reference::conv3d, values);
+        for (got, expected) in got.into_iter().zip(expected) {
+            prop_assert!(difference(got, expected) < 1e-4);
+        }
+    }
+}
