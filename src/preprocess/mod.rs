@@ -1,5 +1,30 @@
 //! Volume to network input: skull strip, in-plane alignment, centring and resampling.
+//!
+//! A scan goes through four steps, a file each:
+//!
+//! | step | what it does |
+//! |---|---|
+//! | `frame` | clips to the brain window, merges thin slices to slabs of about 5 mm, area-averages to about 325 x 325 |
+//! | `strip` | keeps what bone encloses, slice by slice from the widest one, bridging gaps only where needed |
+//! | `align` | finds the one rotation and shift under which the brain is its own mirror image, and its size |
+//! | `resample` | blurs within the mask and samples the aligned grid, relative to the median of the brain |
+//!
+//! Neither pixel size nor slice spacing has to be known: the area of the brain sets the scale. Everything is plain `f32`
+//! and integer arithmetic in a fixed order, so that the trainer, the command line and the page see the same input.
 
+mod align;
+mod config;
+mod distance;
+mod frame;
+mod regions;
+mod resample;
+mod strip;
+#[cfg(test)]
+mod tests;
+
+pub use config::PreprocessConfig;
+
+use crate::volume::Volume;
 use std::ops::Range;
 
 /// What the network sees: brain only, aligned, centred, about 1.9 mm a pixel, values relative to the patient's own brain.
@@ -14,10 +39,19 @@ pub struct NetworkInput {
     pub shape: [usize; 3],
     /// Slices of the volume that were kept, bottom to top.
     pub slices: Range<usize>,
+    /// Slices of the volume that each slice of the input averages: one each, or several of a thin-slice series.
+    pub slabs: Vec<Range<usize>>,
     /// Maps pixels of the input to pixels of the volume's slices.
     pub alignment: Alignment,
     /// Median of the brain in Hounsfield units.
     pub brain_median_hu: f32,
+}
+
+impl NetworkInput {
+    /// The slice of the input that shows slice `z` of the volume, or `None` where too little brain was seen there.
+    pub fn slice_of(&self, z: usize) -> Option<usize> {
+        self.slabs.iter().position(|slab| slab.contains(&z))
+    }
 }
 
 /// The in-plane map from network input to volume, the same for all slices of a scan:
@@ -43,4 +77,155 @@ impl Alignment {
     pub fn to_volume(&self, column: f32, row: f32) -> (f32, f32) {
         (self.x0 + self.xx * column + self.xy * row, self.y0 + self.yx * column + self.yy * row)
     }
+
+    /// Input pixel `(column, row)` over volume pixel `(x, y)`; not a number if the map is degenerate.
+    pub fn from_volume(&self, x: f32, y: f32) -> (f32, f32) {
+        let determinant = self.xx * self.yy - self.xy * self.yx;
+        let (x, y) = (x - self.x0, y - self.y0);
+        ((self.yy * x - self.xy * y) / determinant, (self.xx * y - self.yx * x) / determinant)
+    }
+}
+
+/// Why a volume could not be turned into network input.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PreprocessError {
+    /// No slice shows soft tissue enclosed by bone.
+    #[error(
+        "looking for the brain in {slices} slices: none shows soft tissue enclosed by a skull. \
+         Check that this is an axial head CT and that all its slices are there"
+    )]
+    NoBrain {
+        /// Slices looked at.
+        slices: usize,
+    },
+    /// The brain is seen on too few slices.
+    #[error(
+        "looking for the brain in {slices} slices: only {kept} show enough of it, {needed} are needed. \
+         Give the whole series of the head"
+    )]
+    TooFewSlices {
+        /// Slices looked at, after thin ones were merged.
+        slices: usize,
+        /// Slices that show enough brain.
+        kept: usize,
+        /// [`PreprocessConfig::min_slices`].
+        needed: usize,
+    },
+}
+
+/// The results of the steps before the last, in the working frame, for figures, gates and training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stages {
+    /// Slabs, rows and columns of the working frame.
+    pub shape: [usize; 3],
+    /// Slices of the volume in each slab.
+    pub slabs: Vec<Range<usize>>,
+    /// Hounsfield units, clipped to the window: `[slab, y, x]`.
+    pub hounsfield: Vec<f32>,
+    /// Bone: `[slab, y, x]`.
+    pub bone: Vec<bool>,
+    /// Brain as the strip found it, before the rim is cut: `[slab, y, x]`.
+    pub enclosed: Vec<bool>,
+    /// Brain with the rim beside bone cut, on the slabs that were kept: `[slab, y, x]`.
+    pub mask: Vec<bool>,
+    /// Pixels of [`Stages::enclosed`] on each slab.
+    pub areas: Vec<usize>,
+    /// Pixels by which bone was grown to close the skull around the brain of each slab; 0 where no brain was found.
+    pub bridges: Vec<usize>,
+    /// Slabs that were kept.
+    pub kept: Range<usize>,
+    /// The mirror axis of the brain.
+    pub axis: MirrorAxis,
+    /// Working-frame pixels a pixel of the network input.
+    pub scale: f32,
+}
+
+/// The line about which the brain is most nearly its own mirror image, in pixels of the working frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MirrorAxis {
+    /// Column of the brain's centre on the axis.
+    pub x: f32,
+    /// Row of the brain's centre on the axis.
+    pub y: f32,
+    /// Rotation of the head in degrees, positive when the nose points to the right of the picture's top.
+    pub degrees: f32,
+    /// What is left of the difference between the two halves: 0 for perfect symmetry.
+    pub asymmetry: f32,
+}
+
+/// Network input with the results of the steps that led to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preparation {
+    /// What the network sees.
+    pub input: NetworkInput,
+    /// What led to it.
+    pub stages: Stages,
+}
+
+/// Strips, aligns, centres and resamples a head CT.
+///
+/// # Errors
+/// [`PreprocessError`] if no brain is found or too little of it.
+pub fn prepare(volume: &Volume, config: &PreprocessConfig) -> Result<NetworkInput, PreprocessError> {
+    prepare_stages(volume, config).map(|preparation| preparation.input)
+}
+
+/// [`prepare`], with the result of each step.
+///
+/// # Errors
+/// [`PreprocessError`] if no brain is found or too little of it.
+pub fn prepare_stages(volume: &Volume, config: &PreprocessConfig) -> Result<Preparation, PreprocessError> {
+    let frame = frame::Frame::new(volume, config);
+    let slabs = frame.slabs.len();
+    let strip = strip::strip(&frame, config).ok_or(PreprocessError::NoBrain { slices: volume.slices() })?;
+    let brain_area = mean_of_largest(&strip.areas, 3);
+    let large = |fraction: f32| {
+        let areas = &strip.areas;
+        (0..slabs).filter(move |&slab| areas[slab] as f32 > fraction * brain_area)
+    };
+    let kept = large(config.keep_fraction).min().unwrap_or(0)..large(config.keep_fraction).max().map_or(0, |z| z + 1);
+    if kept.len() < config.min_slices {
+        return Err(PreprocessError::TooFewSlices { slices: slabs, kept: kept.len(), needed: config.min_slices });
+    }
+    let mask = strip.cut_rim(&frame, kept.clone(), config.rim_cut_px);
+    let core: Vec<usize> = large(config.core_fraction).collect();
+    let axis =
+        align::mirror_axis(&frame, &mask, &core, config).ok_or(PreprocessError::NoBrain { slices: volume.slices() })?;
+    let median = resample::masked_median(&frame, &mask, &core);
+    let target_area = config.brain_fraction * (config.rows * config.columns) as f32;
+    let scale = (brain_area / target_area).sqrt();
+    let grid = resample::Grid::new(axis, scale, config);
+    let (hounsfield, resampled_mask) = resample::resample(&frame, &mask, kept.clone(), median, &grid, config);
+    let slabs_kept = frame.slabs[kept.clone()].to_vec();
+    let input = NetworkInput {
+        hounsfield,
+        mask: resampled_mask,
+        shape: [kept.len(), config.rows, config.columns],
+        slices: slabs_kept.first().map_or(0, |slab| slab.start)..slabs_kept.last().map_or(0, |slab| slab.end),
+        slabs: slabs_kept,
+        alignment: grid.to_volume(&frame),
+        brain_median_hu: median,
+    };
+    let bone = strip.bone_distance2.iter().map(|&distance| distance == 0).collect();
+    let stages = Stages {
+        shape: [slabs, frame.rows, frame.columns],
+        slabs: frame.slabs,
+        hounsfield: frame.hounsfield,
+        bone,
+        enclosed: strip.mask,
+        mask,
+        areas: strip.areas,
+        bridges: strip.bridges,
+        kept,
+        axis,
+        scale,
+    };
+    Ok(Preparation { input, stages })
+}
+
+fn mean_of_largest(areas: &[usize], count: usize) -> f32 {
+    let mut sorted = areas.to_vec();
+    sorted.sort_unstable_by(|a, b| b.cmp(a));
+    sorted.truncate(count);
+    sorted.iter().sum::<usize>() as f32 / sorted.len().max(1) as f32
 }

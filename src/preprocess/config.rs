@@ -1,0 +1,85 @@
+//! The numbers of the recipe.
+
+use serde::{Deserialize, Serialize};
+
+/// How a volume becomes network input. Weights carry the configuration that they were trained with.
+///
+/// Lengths are pixels of the working frame (about .75 mm on a head that fills the picture).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreprocessConfig {
+    /// Version of the recipe: grows when the same numbers give another result.
+    pub version: u32,
+    /// Rows of the network input.
+    pub rows: usize,
+    /// Columns of the network input.
+    pub columns: usize,
+    /// Longer side of the working frame in pixels.
+    pub frame_px: usize,
+    /// Lower end of the window in Hounsfield units; everything below is clipped to it, so that all inputs meet.
+    pub window_low_hu: f32,
+    /// Upper end of the window in Hounsfield units.
+    pub window_high_hu: f32,
+    /// Bone begins here, in Hounsfield units (lower for pictures whose window ends below it).
+    pub bone_hu: f32,
+    /// Soft tissue begins here, in Hounsfield units: what an enclosed region must consist of to be brain.
+    pub tissue_hu: f32,
+    /// Tissue begins here near the vertex, where bone no longer encloses the brain, in Hounsfield units.
+    pub vertex_hu: f32,
+    /// Radii by which bone is grown to close gaps of the skull, smallest first.
+    pub bridge_px: Vec<usize>,
+    /// Smallest region that can be brain, in pixels.
+    pub min_region_px: usize,
+    /// Width cut from the brain beside bone, where partial volume looks like blood.
+    pub rim_cut_px: f32,
+    /// Slices whose brain is smaller than this fraction of the largest are dropped.
+    pub keep_fraction: f32,
+    /// Slices whose brain is larger than this fraction of the largest decide alignment and median.
+    pub core_fraction: f32,
+    /// Fewest slices with brain.
+    pub min_slices: usize,
+    /// Largest rotation searched to either side, in degrees.
+    pub max_rotation_degrees: f32,
+    /// Area of the largest brain slices as a fraction of the network input.
+    pub brain_fraction: f32,
+    /// Sigma of the anti-aliasing blur in pixels of the network input.
+    pub blur: f32,
+    /// Series with slices closer than this (millimetres) are merged to slabs.
+    pub thin_slice_mm: f32,
+    /// Thickness of those slabs in millimetres.
+    pub slab_mm: f32,
+    /// A series of unknown spacing with more slices than this is taken to be thin.
+    pub max_slices: usize,
+    /// Millimetres from the lowest to the highest slice of a usual head scan, for thin series of unknown spacing.
+    pub usual_coverage_mm: f32,
+}
+
+impl Default for PreprocessConfig {
+    fn default() -> Self {
+        Self {
+            version: 1,
+            rows: 96,
+            columns: 80,
+            frame_px: 325,
+            window_low_hu: -20.0,
+            window_high_hu: 100.0,
+            // 234.5, 30.5 and 25.5 of 255 grey levels of that window.
+            bone_hu: 90.353,
+            tissue_hu: -5.647,
+            vertex_hu: -8.0,
+            bridge_px: vec![4, 6, 8, 11, 15],
+            min_region_px: 40,
+            rim_cut_px: 1.0,
+            keep_fraction: 0.06,
+            core_fraction: 0.6,
+            min_slices: 3,
+            max_rotation_degrees: 50.0,
+            brain_fraction: 0.72 * 0.86,
+            blur: 0.4,
+            thin_slice_mm: 2.5,
+            slab_mm: 5.0,
+            max_slices: 72,
+            usual_coverage_mm: 160.0,
+        }
+    }
+}
