@@ -40,8 +40,8 @@ impl Frame {
                 line.fill(0.0);
                 for (row, weight) in slice.chunks_exact(volume.columns()).skip(weights.start).zip(weights.weights) {
                     for (sum, &value) in line.iter_mut().zip(row) {
-                        // Clipped before averaging, as pictures already are. NaN becomes the lower end.
-                        *sum += weight * value.max(config.window_low_hu).min(config.window_high_hu);
+                        // Clipped before averaging, as pictures already are.
+                        *sum += weight * clip(value, config.window_low_hu, config.window_high_hu);
                     }
                 }
                 hounsfield.extend(across.iter().map(|taps| {
@@ -97,10 +97,16 @@ fn slab_mean<'a>(volume: &'a Volume, slab: Range<usize>, mean: &'a mut Vec<f32>)
     for slice in slab.filter_map(|z| volume.slice(z)) {
         for (sum, &value) in mean.iter_mut().zip(slice) {
             // Metal and padding values would outweigh their neighbours.
-            *sum += weight * value.max(-1024.0).min(3071.0);
+            *sum += weight * clip(value, -1024.0, 3071.0);
         }
     }
     mean
+}
+
+/// `f32::clamp` that makes NaN the lower end and never panics.
+#[expect(clippy::manual_clamp, reason = "clamp keeps NaN, which would spread to every pixel it is averaged with")]
+fn clip(value: f32, low: f32, high: f32) -> f32 {
+    value.max(low).min(high)
 }
 
 /// Resampling weights along one axis: box coverage when shrinking, linear when enlarging.
@@ -153,6 +159,8 @@ fn span(index: usize, scale: f32, from: usize) -> (usize, Vec<f32>) {
     let mut weights: Vec<f32> =
         (start..end).map(|input| (high.min((input + 1) as f32) - low.max(input as f32)).max(0.0)).collect();
     let sum: f32 = weights.iter().sum();
-    weights.iter_mut().for_each(|weight| *weight /= sum);
+    for weight in &mut weights {
+        *weight /= sum;
+    }
     (start, weights)
 }

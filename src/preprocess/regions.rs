@@ -52,10 +52,8 @@ pub(super) fn regions<T: Copy>(picture: &[T], columns: usize, inside: impl Fn(T)
             while candidate < above.end && runs[candidate].end <= run.start {
                 candidate += 1;
             }
-            for other in candidate..above.end {
-                if runs[other].start >= run.end {
-                    break;
-                }
+            let touching = runs[candidate..above.end].iter().take_while(|other| other.start < run.end).count();
+            for other in candidate..candidate + touching {
                 join(&mut parents, other, index);
             }
         }

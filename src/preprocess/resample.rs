@@ -137,7 +137,9 @@ impl Kernel {
         let mut weights: Vec<f32> =
             (0..=radius).map(|step| (-0.5 * (step as f32 / sigma.max(1e-3)).powi(2)).exp()).collect();
         let sum = 2.0 * weights.iter().sum::<f32>() - weights.first().copied().unwrap_or(0.0);
-        weights.iter_mut().for_each(|weight| *weight /= sum);
+        for weight in &mut weights {
+            *weight /= sum;
+        }
         Self { weights }
     }
 

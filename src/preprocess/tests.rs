@@ -18,7 +18,7 @@ fn data(test: &str) -> Option<PathBuf> {
 fn pictures(paths: &[PathBuf]) -> Volume {
     let slices: Vec<_> = paths.iter().map(|path| image::open(path).unwrap().to_luma8()).collect();
     let (columns, rows) = slices[0].dimensions();
-    let voxels = slices.iter().flat_map(|slice| slice.as_raw()).map(|&grey| f32::from(grey) * (120.0 / 255.0) - 20.0);
+    let voxels = slices.iter().flat_map(image::GrayImage::as_raw).map(|&grey| f32::from(grey) * (120.0 / 255.0) - 20.0);
     let scale = ValueScale::Windowed { level: 40.0, width: 120.0 };
     let shape = [slices.len(), rows as usize, columns as usize];
     Volume::new(voxels.collect(), shape, Spacing::default(), scale, Orientation::Assumed).unwrap()
