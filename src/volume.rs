@@ -26,6 +26,8 @@ pub enum ValueScale {
         /// Width of the assumed window in Hounsfield units.
         width: f32,
     },
+    /// Values as stored that do not look like Hounsfield units: readable, but not to be answered.
+    Unknown,
 }
 
 /// How the axes of a [`Volume`] came to be anatomical.

@@ -5,10 +5,25 @@
 //! then reads one scan. Bytes come through [`ByteSource`], so that the same code runs on native files, on browser
 //! `File` objects in a worker, and on bytes in memory.
 
+mod detect;
+mod digest;
+mod discover;
+mod fault;
+mod group;
+pub mod images;
+pub mod limits;
+mod source;
+
+pub use digest::{Digest, digest};
+pub use discover::{Discovery, ScanPlan, discover};
+pub use fault::Fault;
+pub use group::natural_order;
+
 use crate::report::{Refusal, Warning};
 use crate::volume::Volume;
 use serde::{Deserialize, Serialize};
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Random access to the bytes of one file. Reads are synchronous: natively a file, in the browser a `FileReaderSync`.
@@ -138,4 +153,72 @@ pub struct RefusedScan {
     pub sources: Vec<String>,
     /// Why, and what to do.
     pub refusal: Refusal,
+}
+
+impl RefusedScan {
+    /// The refusal of one file, named by its path.
+    fn of_file(path: &str, fault: &Fault) -> Self {
+        let sources = if path.is_empty() { Vec::new() } else { vec![path.to_owned()] };
+        Self { name: path.to_owned(), sources, refusal: fault.into() }
+    }
+}
+
+/// How a read ended without a scan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadError {
+    /// The progress callback asked to stop.
+    Cancelled,
+    /// The scan cannot be read.
+    Refused(RefusedScan),
+}
+
+impl From<Fault> for ReadError {
+    /// The scan that was being read is filled in by [`ScanPlan::read`].
+    fn from(fault: Fault) -> Self {
+        Self::Refused(RefusedScan { name: String::new(), sources: Vec::new(), refusal: (&fault).into() })
+    }
+}
+
+/// What a reader is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReadStep {
+    /// Reading and decoding slices.
+    Reading,
+    /// Deciding the order of the slices.
+    Ordering,
+}
+
+/// How far a read has come: `done` of `total` slices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadProgress {
+    /// The step that begins or goes on.
+    pub step: ReadStep,
+    /// Slices done.
+    pub done: usize,
+    /// Slices in all.
+    pub total: usize,
+}
+
+/// The progress callback as readers use it: a cancel becomes an error that `?` carries out.
+struct Progress<'a> {
+    callback: &'a mut dyn FnMut(ReadProgress) -> ControlFlow<()>,
+}
+
+impl<'a> Progress<'a> {
+    fn new(callback: &'a mut dyn FnMut(ReadProgress) -> ControlFlow<()>) -> Self {
+        Self { callback }
+    }
+
+    fn reading(&mut self, done: usize, total: usize) -> Result<(), ReadError> {
+        self.report(ReadProgress { step: ReadStep::Reading, done, total })
+    }
+
+    fn ordering(&mut self, total: usize) -> Result<(), ReadError> {
+        self.report(ReadProgress { step: ReadStep::Ordering, done: total, total })
+    }
+
+    fn report(&mut self, progress: ReadProgress) -> Result<(), ReadError> {
+        if (self.callback)(progress).is_break() { Err(ReadError::Cancelled) } else { Ok(()) }
+    }
 }

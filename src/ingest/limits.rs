@@ -1,0 +1,22 @@
+//! Stated limits on what is read, so that no drop, however made, fills the memory of the tab.
+//!
+//! Each is far above what a head CT needs. What is over one is refused by name, never cut.
+
+/// Bytes in one picture file.
+pub const PICTURE_BYTES: u64 = 64 << 20;
+/// Rows or columns of a picture or slice.
+pub const SLICE_SIDE: usize = 4096;
+/// Slices of one scan.
+pub const SLICES: usize = 4096;
+/// Voxels of one scan: 1 GiB as `f32`.
+pub const VOXELS: usize = 256 << 20;
+/// Bytes of a file that is read whole (compressed or not).
+pub const WHOLE_FILE_BYTES: u64 = 1 << 30;
+/// Bytes of a file inside a container that has to be unpacked into memory.
+pub const UNPACKED_BYTES: u64 = 512 << 20;
+/// Files in one container.
+pub const CONTAINER_ENTRIES: usize = 100_000;
+/// Bytes that all files of one container may unpack to.
+pub const CONTAINER_BYTES: u64 = 8 << 30;
+/// Containers inside containers.
+pub const CONTAINER_DEPTH: usize = 3;
