@@ -65,7 +65,8 @@ impl Frame {
 /// Bone saturates at the upper end of a picture's window, which may lie below the usual threshold.
 fn bone_threshold(scale: ValueScale, config: &PreprocessConfig) -> f32 {
     match scale {
-        ValueScale::Hounsfield => config.bone_hu,
+        // Values of unknown meaning are refused before an answer; figures of them are drawn as if Hounsfield.
+        ValueScale::Hounsfield | ValueScale::Unknown => config.bone_hu,
         ValueScale::Windowed { level, width } => {
             let share = (config.bone_hu - config.window_low_hu) / (config.window_high_hu - config.window_low_hu);
             config.bone_hu.min(level - 0.5 * width + share * width)
