@@ -1,3 +1,50 @@
-//! Chores of the repository.
+//! Chores of the repository: `cargo xtask serve | test | check | dist | bench`.
+//!
+//! Every chore first brings what it needs (see [`setup`]) and prints a line of progress, with the time since the start, for each stage.
 
-fn main() {}
+mod error;
+mod process;
+mod progress;
+mod serve;
+mod setup;
+mod site;
+mod wasm;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+use error::Result;
+use std::process::ExitCode;
+use workspace::Workspace;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about, version)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Build the page and open it in a browser; it works as soon as the CPU engine is built, the WebGPU engine follows.
+    Serve(serve::ServeArguments),
+    /// Make the folder to upload to any static host.
+    Dist(site::DistArguments),
+}
+
+fn main() -> ExitCode {
+    let outcome = Workspace::find().and_then(|workspace| run(&workspace, Arguments::parse().chore));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(workspace: &Workspace, chore: Chore) -> Result<()> {
+    match chore {
+        Chore::Serve(arguments) => serve::serve(workspace, &arguments),
+        Chore::Dist(arguments) => site::dist(workspace, &arguments),
+    }
+}

@@ -1,0 +1,4 @@
+//! Brings what a chore needs, once: what is on the machine is used, what is missing is installed or the one command that installs it is named.
+
+mod apt;
+pub(crate) mod wasm_target;
