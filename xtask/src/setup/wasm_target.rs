@@ -88,9 +88,9 @@ fn debian(workspace: &Workspace, why: &str) -> Result<WasmTarget> {
     }
     let linker = linker().ok_or_else(|| missing("the package lld-22 brought no wasm-ld".into()))?;
     let version = process::capture(Command::new(DEBIAN_RUSTC).arg("-V"))?;
-    let version: String =
-        version.trim().chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
-    let sysroot = workspace.cache.join(format!("wasm-{version}"));
+    // "rustc 1.96.0 (ac68faa20 2026-05-25) ..": std has to be of this very build.
+    let release: Vec<&str> = version.split([' ', '(']).filter(|word| !word.is_empty()).skip(1).take(2).collect();
+    let sysroot = workspace.cache.join(format!("wasm-std-{}", release.join("-")));
     // The script comes last, so that a build which was interrupted is not taken for a whole one.
     if !compiler(&sysroot).exists() {
         progress::timed("building Rust's standard library for wasm (once a machine)", || {
