@@ -104,8 +104,7 @@ fn slab_mean<'a>(volume: &'a Volume, slab: Range<usize>, mean: &'a mut Vec<f32>)
     mean
 }
 
-/// `f32::clamp` that makes NaN the lower end and never panics.
-#[expect(clippy::manual_clamp, reason = "clamp keeps NaN, which would spread to every pixel it is averaged with")]
+/// Like `f32::clamp`, but NaN, which would spread to every pixel it is averaged with, becomes the lower end.
 fn clip(value: f32, low: f32, high: f32) -> f32 {
     value.max(low).min(high)
 }

@@ -15,6 +15,7 @@
 mod align;
 mod config;
 mod distance;
+mod figure;
 mod frame;
 mod regions;
 mod resample;
@@ -23,6 +24,7 @@ mod strip;
 mod tests;
 
 pub use config::PreprocessConfig;
+pub use figure::contact_sheet;
 
 use crate::volume::Volume;
 use std::ops::Range;
