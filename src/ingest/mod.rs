@@ -12,6 +12,7 @@ mod fault;
 mod group;
 pub mod images;
 pub mod limits;
+pub mod order;
 mod source;
 
 pub use digest::{Digest, digest};
