@@ -9,6 +9,8 @@ mod cpu;
 pub mod reference;
 
 use backend::{Kernels as _, ours};
+use std::time::Instant;
+
 use burn::{
     backend::Dispatch,
     nn::BatchNorm,
@@ -103,6 +105,14 @@ pub fn conv_block(
         conv,
         window,
     ))
+}
+
+/// Floating-point operations a second of which one thread of this processor is capable, measured by a loop in registers.
+/// Native only: it reads the clock.
+pub fn peak_flops() -> f64 {
+    let start = Instant::now();
+    let operations = cpu::peak::multiply_add(20_000_000);
+    operations as f64 / start.elapsed().as_secs_f64()
 }
 
 #[cfg(test)]

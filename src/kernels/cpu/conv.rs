@@ -1,7 +1,7 @@
 //! 3D convolution and its gradients.
 //!
 //! Every pass works on the packed form of [`super::geometry`], a few slices at a time so that it stays in the processor's
-//! second-level cache, on a register tile of [`CHANNELS`] output channels by [`VECTORS`] vectors of neighbouring outputs.
+//! second-level cache, on a register tile of [`CHANNELS`] output channels by a few vectors of neighbouring outputs.
 
 use super::{
     geometry::{Axis, Packing},
@@ -11,10 +11,10 @@ use super::{
 
 /// Output channels of a register tile.
 const CHANNELS: usize = 4;
-/// Vectors of outputs of a register tile; with [`CHANNELS`] rows, the inputs and a weight this fills 16 registers.
-const VECTORS: usize = 3;
-/// Widest vector of [`super::machine`], by which buffers are longer than what is needed of them.
-const MAX_WIDTH: usize = 8;
+/// Weights of a register tile of the weight gradient, which are sums over products of as many shifted inputs.
+const SHIFTS: usize = 3;
+/// A multiple of the neighbouring outputs of a register tile of every [`Lanes`], to which buffers are filled up.
+const MULTIPLE: usize = 48;
 /// Numbers of packed input and output worked on at a time: 512 KiB, half of a usual second-level cache.
 const CACHE: usize = 128 * 1024;
 /// Neighbouring outputs over which weight gradients are summed at a time: their four rows fill half of the first-level cache.
@@ -159,7 +159,7 @@ pub(crate) fn weight_gradient(conv: &Conv, input: &[f32], gradient: &[f32]) -> V
         SCRATCH.with_borrow_mut(|(x, dy)| {
             for &(n, start, count) in parts.iter().skip(group).step_by(partial_sums) {
                 let packing = conv.part(start, count);
-                let pitch = packing.output_len().next_multiple_of(MAX_WIDTH);
+                let pitch = packing.output_len().next_multiple_of(MULTIPLE);
                 pack_input(conv, packing, input, n, pitch, x);
                 pack_gradient(conv, packing, gradient, (n, start, count), pitch, dy);
                 dispatch(WeightGradient {
@@ -254,7 +254,7 @@ fn correlate(conv: &Conv, input: &[f32], weight: &PackedWeight, bias: Option<&[f
     for_each(parts.len(), |index| {
         let (n, start, count) = parts[index];
         let packing = conv.part(start, count);
-        let pitch = packing.output_len().next_multiple_of(VECTORS * MAX_WIDTH);
+        let pitch = packing.output_len().next_multiple_of(MULTIPLE);
         SCRATCH.with_borrow_mut(|(x, y)| {
             pack_input(conv, packing, input, n, pitch, x);
             y.resize(conv.outputs.next_multiple_of(CHANNELS) * pitch, 0.0);
@@ -333,6 +333,11 @@ fn maximum(best: f32, value: f32) -> f32 {
     if value > best || value.is_nan() { value } else { best }
 }
 
+/// Where the values of each weight, input channels by taps, start in the packed input.
+fn starts(inputs: usize, channel: usize, offsets: &[usize]) -> Vec<usize> {
+    (0..inputs).flat_map(|i| offsets.iter().map(move |o| i * channel + o)).collect()
+}
+
 /// `y[o] = bias[o] + sum over i, k of weight[o, i, k] * x[i]` shifted by `offsets[k]`.
 struct Correlation<'a> {
     x: &'a [f32],
@@ -349,7 +354,7 @@ struct Correlation<'a> {
 impl Kernel for Correlation<'_> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        let step = VECTORS * L::WIDTH;
+        let step = L::VECTORS * L::WIDTH;
         let block = self.inputs * self.offsets.len() * CHANNELS;
         let reach = self.offsets.iter().max().unwrap_or(&0) + self.pitch;
         assert!(
@@ -360,25 +365,28 @@ impl Kernel for Correlation<'_> {
                 && self.weight.len() >= self.outputs.div_ceil(CHANNELS) * block,
             "buffers of a convolution are too short"
         );
+        let starts = starts(self.inputs, self.channel, self.offsets);
         for p in (0..self.pitch).step_by(step) {
             for (o, weight) in (0..self.outputs).step_by(CHANNELS).zip(self.weight.chunks_exact(block)) {
                 // SAFETY: `L` is the caller's promise; the lengths were just checked.
                 unsafe {
                     let tile = Tile {
                         x: self.x.as_ptr().add(p),
-                        channel: self.channel,
-                        inputs: self.inputs,
-                        offsets: self.offsets,
+                        starts: &starts,
                         weight: weight.as_ptr(),
                         bias: self.bias.as_ptr().add(o),
                         y: self.y.as_mut_ptr().add(o * self.pitch + p),
                         pitch: self.pitch,
                     };
-                    match self.outputs - o {
-                        1 => tile.run::<L, 1>(),
-                        2 => tile.run::<L, 2>(),
-                        3 => tile.run::<L, 3>(),
-                        _ => tile.run::<L, CHANNELS>(),
+                    match (self.outputs - o, L::VECTORS) {
+                        (1, 2) => tile.run::<L, 1, 2>(),
+                        (2, 2) => tile.run::<L, 2, 2>(),
+                        (3, 2) => tile.run::<L, 3, 2>(),
+                        (_, 2) => tile.run::<L, CHANNELS, 2>(),
+                        (1, _) => tile.run::<L, 1, 3>(),
+                        (2, _) => tile.run::<L, 2, 3>(),
+                        (3, _) => tile.run::<L, 3, 3>(),
+                        (_, _) => tile.run::<L, CHANNELS, 3>(),
                     }
                 }
             }
@@ -388,9 +396,7 @@ impl Kernel for Correlation<'_> {
 
 struct Tile<'a> {
     x: *const f32,
-    channel: usize,
-    inputs: usize,
-    offsets: &'a [usize],
+    starts: &'a [usize],
     weight: *const f32,
     bias: *const f32,
     y: *mut f32,
@@ -399,35 +405,33 @@ struct Tile<'a> {
 
 impl Tile<'_> {
     /// # Safety
-    /// The processor has the instructions of `L`; `VECTORS` vectors can be read at every offset of every channel and
-    /// written to `M` rows of `y`; weight and bias are blocks of [`CHANNELS`].
+    /// The processor has the instructions of `L`; `V` vectors can be read at every start and written to `M` rows of
+    /// `y`; weight and bias are blocks of [`CHANNELS`], one a start.
     #[inline(always)]
-    unsafe fn run<L: Lanes, const M: usize>(self) {
+    unsafe fn run<L: Lanes, const M: usize, const V: usize>(self) {
         // SAFETY: all reads and writes are those the caller vouches for.
         unsafe {
-            let mut sums = [[L::splat(0.0); VECTORS]; M];
-            for (m, sums) in sums.iter_mut().enumerate() {
-                *sums = [L::splat(*self.bias.add(m)); VECTORS];
-            }
+            let mut sums = [[L::splat(0.0); V]; M];
             let mut weight = self.weight;
-            let mut x = self.x;
-            for _ in 0..self.inputs {
-                for &offset in self.offsets {
-                    let from = x.add(offset);
-                    let values = [L::load(from), L::load(from.add(L::WIDTH)), L::load(from.add(2 * L::WIDTH))];
-                    for (m, sums) in sums.iter_mut().enumerate() {
-                        let w = L::splat(*weight.add(m));
-                        for (sum, value) in sums.iter_mut().zip(values) {
-                            *sum = value.mul_add(w, *sum);
-                        }
-                    }
-                    weight = weight.add(CHANNELS);
+            for &start in self.starts {
+                let from = self.x.add(start);
+                let mut values = [L::splat(0.0); V];
+                for (v, value) in values.iter_mut().enumerate() {
+                    *value = L::load(from.add(v * L::WIDTH));
                 }
-                x = x.add(self.channel);
+                for (m, sums) in sums.iter_mut().enumerate() {
+                    let w = L::splat(*weight.add(m));
+                    for (sum, value) in sums.iter_mut().zip(values) {
+                        *sum = value.mul_add(w, *sum);
+                    }
+                }
+                weight = weight.add(CHANNELS);
             }
+            // The bias comes last: sums that start from it make compilers keep one of them in memory.
             for (m, sums) in sums.iter().enumerate() {
+                let bias = L::splat(*self.bias.add(m));
                 for (v, sum) in sums.iter().enumerate() {
-                    sum.store(self.y.add(m * self.pitch + v * L::WIDTH));
+                    sum.add(bias).store(self.y.add(m * self.pitch + v * L::WIDTH));
                 }
             }
         }
@@ -465,7 +469,7 @@ impl Kernel for WeightGradient<'_> {
         for p in (0..self.pitch).step_by(RUN) {
             let vectors = RUN.min(self.pitch - p) / L::WIDTH;
             for o in (0..self.outputs).step_by(CHANNELS) {
-                for (t, starts) in starts.chunks(VECTORS).enumerate() {
+                for (t, starts) in starts.chunks(SHIFTS).enumerate() {
                     // SAFETY: `L` is the caller's promise; the lengths were just checked.
                     unsafe {
                         let dot = Dot {
@@ -474,7 +478,7 @@ impl Kernel for WeightGradient<'_> {
                             dy: self.dy.as_ptr().add(o * self.pitch + p),
                             pitch: self.pitch,
                             vectors,
-                            sums: self.sums.as_mut_ptr().add(o * columns + t * VECTORS),
+                            sums: self.sums.as_mut_ptr().add(o * columns + t * SHIFTS),
                             columns,
                         };
                         match (self.outputs - o, starts.len()) {

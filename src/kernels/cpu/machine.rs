@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(super) trait Lanes: Copy {
     /// Number of `f32` in the vector.
     const WIDTH: usize;
+    /// Vectors of outputs in a register tile of four channels: as many as leave registers for the operands.
+    const VECTORS: usize;
     /// All lanes the same.
     ///
     /// # Safety
@@ -47,9 +49,14 @@ pub(super) trait Kernel {
 /// Runs `kernel` with the widest vectors of this processor.
 pub(super) fn dispatch(kernel: impl Kernel) {
     #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx512f") {
+        // SAFETY: the feature was just detected.
+        return unsafe { x86::run_avx512(kernel) };
+    }
+    #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
         // SAFETY: both features were just detected.
-        return unsafe { x86::run(kernel) };
+        return unsafe { x86::run_avx2(kernel) };
     }
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     // SAFETY: a module compiled with simd128 is only accepted by an engine that has it.
@@ -104,6 +111,7 @@ struct Portable([f32; 4]);
 
 impl Lanes for Portable {
     const WIDTH: usize = 4;
+    const VECTORS: usize = 2;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -142,9 +150,10 @@ impl Lanes for Portable {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehl_ps, _mm_shuffle_ps, _mm256_add_ps,
+        __m256, __m512, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehl_ps, _mm_shuffle_ps, _mm256_add_ps,
         _mm256_castps256_ps128, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps,
-        _mm256_storeu_ps,
+        _mm256_storeu_ps, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_reduce_add_ps, _mm512_set1_ps,
+        _mm512_storeu_ps,
     };
 
     use super::{Kernel, Lanes};
@@ -152,9 +161,62 @@ mod x86 {
     /// # Safety
     /// The processor has AVX2 and FMA.
     #[target_feature(enable = "avx2,fma")]
-    pub(super) unsafe fn run(kernel: impl Kernel) {
+    pub(super) unsafe fn run_avx2(kernel: impl Kernel) {
         // SAFETY: the caller vouches for the features.
         unsafe { kernel.run::<Avx2>() }
+    }
+
+    /// # Safety
+    /// The processor has AVX-512F.
+    #[target_feature(enable = "avx512f")]
+    pub(super) unsafe fn run_avx512(kernel: impl Kernel) {
+        // SAFETY: the caller vouches for the feature.
+        unsafe { kernel.run::<Avx512>() }
+    }
+
+    #[derive(Clone, Copy)]
+    struct Avx512(__m512);
+
+    // SAFETY of the arithmetic below: a value of `Avx512` exists only where the feature does, see [`Lanes`].
+    impl Lanes for Avx512 {
+        const WIDTH: usize = 16;
+        const VECTORS: usize = 3;
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            // SAFETY: the caller vouches for the feature.
+            Self(unsafe { _mm512_set1_ps(value) })
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: the caller vouches for the feature and the memory.
+            Self(unsafe { _mm512_loadu_ps(from) })
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            // SAFETY: the caller vouches for the memory.
+            unsafe { _mm512_storeu_ps(to, self.0) }
+        }
+
+        #[inline(always)]
+        fn mul_add(self, factor: Self, summand: Self) -> Self {
+            // SAFETY: see above.
+            Self(unsafe { _mm512_fmadd_ps(self.0, factor.0, summand.0) })
+        }
+
+        #[inline(always)]
+        fn add(self, other: Self) -> Self {
+            // SAFETY: see above.
+            Self(unsafe { _mm512_add_ps(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn sum(self) -> f32 {
+            // SAFETY: see above.
+            unsafe { _mm512_reduce_add_ps(self.0) }
+        }
     }
 
     #[derive(Clone, Copy)]
@@ -163,6 +225,7 @@ mod x86 {
     // SAFETY of the arithmetic below: a value of `Avx2` exists only where the features do, see [`Lanes`].
     impl Lanes for Avx2 {
         const WIDTH: usize = 8;
+        const VECTORS: usize = 2;
 
         #[inline(always)]
         unsafe fn splat(value: f32) -> Self {
@@ -217,6 +280,7 @@ mod wasm {
 
     impl Lanes for Simd128 {
         const WIDTH: usize = 4;
+        const VECTORS: usize = 2;
 
         #[inline(always)]
         unsafe fn splat(value: f32) -> Self {

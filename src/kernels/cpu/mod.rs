@@ -7,4 +7,5 @@
 pub(super) mod conv;
 pub(super) mod geometry;
 mod machine;
+pub(super) mod peak;
 mod shared;

@@ -1,0 +1,133 @@
+//! Times the network's operations: ours against burn's own, and a whole training step of a network of its shape.
+//!
+//! `cargo run --example kernels -p ictus-trainer`; `RAYON_NUM_THREADS=1` for one thread.
+
+use std::time::Instant;
+
+use burn::{
+    module::{Initializer, Module, Param},
+    nn::{BatchNorm, BatchNormConfig},
+    optim::{AdamWConfig, GradientsParams},
+    tensor::{Device, Distribution, Tensor},
+};
+use ictus::kernels::{self, Conv3dOptions, batch_norm_relu, conv3d, max_pool3d};
+
+/// Name, channels in and out, kernel, stride, slices, rows and columns of the input.
+type Layer = (&'static str, usize, usize, [usize; 3], usize, [usize; 3]);
+
+const LAYERS: [Layer; 4] = [
+    ("1x3x3/2  1->16  96x80", 1, 16, [1, 3, 3], 2, [20, 96, 80]),
+    ("1x3x3   16->24  48x40", 16, 24, [1, 3, 3], 1, [20, 48, 40]),
+    ("3x3x3   24->32  24x20", 24, 32, [3, 3, 3], 1, [20, 24, 20]),
+    ("3x3x3   32->48  12x10", 32, 48, [3, 3, 3], 1, [20, 12, 10]),
+];
+const BATCH: usize = 4;
+
+/// Median of seven runs, in seconds, after one that warms up.
+fn time(mut run: impl FnMut()) -> f64 {
+    run();
+    let mut seconds: Vec<f64> = (0..7)
+        .map(|_| {
+            let start = Instant::now();
+            run();
+            start.elapsed().as_secs_f64()
+        })
+        .collect();
+    seconds.sort_by(f64::total_cmp);
+    seconds[3]
+}
+
+fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
+}
+
+type Convolve = fn(Tensor<5>, Tensor<5>, Option<Tensor<1>>, Conv3dOptions) -> Tensor<5>;
+
+/// Seconds of a forward pass and of the gradients.
+fn layer(convolve: Convolve, (_, inputs, outputs, kernel, stride, size): Layer) -> (f64, f64) {
+    let plain = Device::flex();
+    let [d, h, w] = size;
+    let input = random([BATCH, inputs, d, h, w], &plain);
+    let weight = random([outputs, inputs, kernel[0], kernel[1], kernel[2]], &plain);
+    let options = Conv3dOptions::same(kernel).with_stride([1, stride, stride]);
+    let forward = time(|| {
+        convolve(input.clone(), weight.clone(), None, options);
+    });
+    let input = Tensor::from_inner(input).require_grad();
+    let weight = Tensor::from_inner(weight).require_grad();
+    let both = time(|| {
+        let output = convolve(input.clone(), weight.clone(), None, options);
+        output.backward();
+    });
+    (forward, both - forward)
+}
+
+#[derive(Module, Debug)]
+struct Network {
+    weights: Vec<Param<Tensor<5>>>,
+    norms: Vec<BatchNorm>,
+    head: Param<Tensor<5>>,
+}
+
+impl Network {
+    fn new(device: &Device) -> Self {
+        let kaiming = Initializer::KaimingUniform { gain: 2.0_f64.sqrt(), fan_out_only: false };
+        Self {
+            weights: LAYERS
+                .iter()
+                .map(|&(_, i, o, [d, h, w], ..)| kaiming.init_with([o, i, d, h, w], Some(i * d * h * w), None, device))
+                .collect(),
+            norms: LAYERS.iter().map(|layer| BatchNormConfig::new(layer.2).init(device)).collect(),
+            head: kaiming.init_with([1, 48, 1, 1, 1], Some(48), None, device),
+        }
+    }
+
+    fn forward(&self, mut x: Tensor<5>) -> Tensor<5> {
+        for (i, (&(_, _, _, kernel, stride, _), (weight, norm))) in
+            LAYERS.iter().zip(self.weights.iter().zip(&self.norms)).enumerate()
+        {
+            let options = Conv3dOptions::same(kernel).with_stride([1, stride, stride]);
+            x = batch_norm_relu(norm, conv3d(x, weight.val(), None, options));
+            if i == 1 || i == 2 {
+                x = max_pool3d(x, [1, 2, 2]);
+            }
+        }
+        conv3d(x, self.head.val(), None, Conv3dOptions::same([1; 3]))
+    }
+}
+
+fn main() {
+    let peak = kernels::peak_flops();
+    let threads = rayon::current_num_threads();
+    println!("peak of one thread {:.0} GFLOP/s, {threads} threads", peak / 1e9);
+    println!("layer                    forward GFLOP/s (share)   backward GFLOP/s   burn: forward, backward");
+    for shape in LAYERS {
+        let (name, inputs, outputs, kernel, stride, [d, h, w]) = shape;
+        let taps: usize = kernel.iter().product();
+        let outputs = BATCH * outputs * d * (h / stride) * (w / stride);
+        let operations = (2 * outputs * inputs * taps) as f64;
+        let (forward, backward) = layer(conv3d, shape);
+        let (burn_forward, burn_backward) = layer(kernels::reference::conv3d, shape);
+        println!(
+            "{name:24} {:5.1} ms {:5.1} ({:3.0} %)   {:5.1} ms {:5.1}   {:.1}x {:.1}x",
+            forward * 1e3,
+            operations / forward / 1e9,
+            100.0 * operations / forward / peak / threads as f64,
+            backward * 1e3,
+            2.0 * operations / backward / 1e9,
+            burn_forward / forward,
+            burn_backward / backward,
+        );
+    }
+
+    let device = Device::flex().autodiff();
+    let mut network = Network::new(&device);
+    let mut optimizer = AdamWConfig::new().init();
+    let input = random([BATCH, 1, 20, 96, 80], &device);
+    let step = time(|| {
+        let loss = network.forward(input.clone()).powi_scalar(2).mean();
+        let gradients = GradientsParams::from_grads(loss.backward(), &network);
+        network = optimizer.step(1e-3, network.clone(), gradients);
+    });
+    println!("training step of 4 x 20 slices of 96 x 80: {:.0} ms", step * 1e3);
+}
