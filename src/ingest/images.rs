@@ -3,6 +3,7 @@
 //! A picture says nothing about Hounsfield units, spacing or orientation. The usual brain window is assumed and said.
 
 use super::fault::Fault;
+use super::order::{Stack, repair};
 use super::source::{file_name, read_whole};
 use super::{InPlane, InputFile, OrderBasis, Progress, ReadError, Scan, ScanKind, SliceOrder, SliceSource, limits};
 use crate::report::Warning;
@@ -68,7 +69,7 @@ impl PicturePlan {
         let volume = Volume::new(voxels, shape, Spacing::default(), scale, Orientation::Assumed)
             .map_err(|error| Fault::Damaged { path: self.name.clone(), detail: error.to_string() })?;
         progress.ordering(self.files.len())?;
-        let (volume, order, order_warning) = by_name(volume);
+        let (volume, order, order_warning) = in_order(volume);
         let slices = order
             .as_named
             .iter()
@@ -113,9 +114,15 @@ fn assumptions() -> Vec<Warning> {
     ]
 }
 
-fn by_name(volume: Volume) -> (Volume, SliceOrder, Option<Warning>) {
-    let as_named = (0..volume.slices()).collect();
-    (volume, SliceOrder { basis: OrderBasis::Name, as_named }, None)
+/// The slices in anatomical order, which is the order of the names unless the pictures say otherwise.
+fn in_order(volume: Volume) -> (Volume, SliceOrder, Option<Warning>) {
+    let slices: Vec<&[f32]> = (0..volume.slices()).filter_map(|z| volume.slice(z)).collect();
+    let repair = repair(&Stack { slices: &slices, rows: volume.rows(), columns: volume.columns() });
+    if !repair.changed {
+        return (volume, SliceOrder { basis: OrderBasis::Name, as_named: repair.as_named }, repair.warning);
+    }
+    let volume = volume.with_slice_order(&repair.as_named);
+    (volume, SliceOrder { basis: OrderBasis::Images, as_named: repair.as_named }, repair.warning)
 }
 
 /// Decodes one picture to grey, checking that it is whole, small enough, and grey.
