@@ -1,4 +1,31 @@
-//! The 3D CNN: configuration, modules, weights file, inference.
+//! The 3D CNN: configuration, trainable modules, weights file, inference.
+//!
+//! | step | type |
+//! |---|---|
+//! | a network as data, its layers, parameters and FLOP | [`NetworkConfig`] |
+//! | its parameters by name, as plain numbers | [`Weights`] |
+//! | the trainable burn module | [`Network`] |
+//! | the weights file and its header | [`ModelHeader`], [`ModelFile`] |
+//! | inference with batch normalisation folded away | [`Model`] |
+//!
+//! [`Network`] and [`Model`] are built from the same configuration and the same weights; a test holds them together.
+
+mod config;
+mod file;
+mod folded;
+mod model;
+mod module;
+mod pooling;
+mod random;
+mod weights;
+
+pub use config::{BlockConfig, BlockOrder, ConfigError, HeadConfig, Initialization, LayerRow, NetworkConfig, Padding};
+pub use file::{DatasetRecord, FileError, InputScaling, ModelFile, ModelHeader, SelfTest, Storage};
+pub use model::{Model, NetworkError};
+pub use module::{Block, Convolution, Head, Network, NetworkOutput};
+pub use pooling::{log_sum_exp, patient_logit, slice_logit};
+pub use random::SplitMix64;
+pub use weights::{Tensor32, Weights, WeightsError};
 
 /// What the network says of one scan, before calibration.
 #[derive(Clone, Debug, PartialEq)]

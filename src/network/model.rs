@@ -1,0 +1,252 @@
+//! A network ready to answer.
+
+use super::Logits;
+use super::config::HeadConfig;
+use super::file::{FileError, ModelFile, ModelHeader, SelfTest, Storage, hex};
+use super::folded::FoldedNetwork;
+use super::pooling::{patient_logit, slice_logit};
+use super::random::SplitMix64;
+use super::weights::WeightsError;
+use crate::preprocess::NetworkInput;
+use burn::tensor::{Device, ExecutionError, Tensor, TensorData};
+use sha2::{Digest, Sha256};
+
+/// Most slices of one input.
+const MAX_SLICES: usize = 512;
+
+/// Why the network gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    /// The weights file was refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The weights do not fit the network.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The input is not what the weights were trained on.
+    #[error(
+        "running the network on {found:?} slices, rows and columns: it takes {expected:?} (0 for 1 to {MAX_SLICES})"
+    )]
+    Input {
+        /// Shape of the input.
+        found: [usize; 3],
+        /// Shape that the weights take.
+        expected: [usize; 3],
+    },
+    /// The device failed.
+    #[error("running the network: the device failed ({0}); use another one")]
+    Device(#[from] ExecutionError),
+    /// The network said something that is no number.
+    #[error("running the network: it gave a logit that is no number")]
+    NotFinite,
+}
+
+/// A network ready to answer: weights from a file, on a device.
+pub struct Model {
+    header: ModelHeader,
+    sha256: String,
+    network: FoldedNetwork,
+    slice: [f32; 2],
+    patient: [f32; 2],
+    device: Device,
+}
+
+impl Model {
+    /// Reads a weights file and puts it on a device.
+    ///
+    /// # Errors
+    /// [`NetworkError::File`] saying what is wrong with the file.
+    pub fn from_bytes(bytes: &[u8], device: &Device) -> Result<Self, NetworkError> {
+        let mut model = Self::new(ModelFile::from_bytes(bytes)?, device)?;
+        model.sha256 = hex(&Sha256::digest(bytes));
+        Ok(model)
+    }
+
+    /// Puts weights on a device. [`Self::sha256`] is empty: there is no file.
+    ///
+    /// # Errors
+    /// [`NetworkError::Weights`] if weights and header do not fit.
+    pub fn new(file: ModelFile, device: &Device) -> Result<Self, NetworkError> {
+        let ModelFile { header, weights } = file;
+        let network = FoldedNetwork::new(&header.architecture, &weights, device)?;
+        let (slice, patient) = match header.architecture.head {
+            HeadConfig::Evidence { .. } => (weights.pair("head.slice")?, weights.pair("head.patient")?),
+            HeadConfig::Dense { .. } => ([1.0, 0.0], [1.0, 0.0]),
+        };
+        Ok(Self { header, sha256: String::new(), network, slice, patient, device: device.clone() })
+    }
+
+    /// Makes the bytes of a weights file: rounds the weights, answers the self-test on the CPU, hashes.
+    ///
+    /// # Errors
+    /// [`NetworkError`] if header and weights do not make a working network.
+    pub fn save(mut file: ModelFile, storage: Storage) -> Result<Vec<u8>, NetworkError> {
+        file.weights = file.weights.rounded(storage);
+        file.header.self_test = SelfTest::unanswered(&file.header.architecture);
+        let model = Self::new(file.clone(), &Device::flex())?;
+        let (values, shape) = model.self_test_input();
+        let logits = model.read(&model.run(values, shape).try_into_data()?)?;
+        file.header.self_test.patient = logits.patient;
+        file.header.self_test.slices = logits.slices;
+        Ok(file.to_bytes(storage)?)
+    }
+
+    /// What the weights file says of itself.
+    pub fn header(&self) -> &ModelHeader {
+        &self.header
+    }
+
+    /// SHA-256 of the weights file, in hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// Runs the network on one scan.
+    ///
+    /// # Errors
+    /// [`NetworkError`] if the input has the wrong shape or the device fails.
+    pub async fn infer(&self, input: &NetworkInput) -> Result<Logits, NetworkError> {
+        let map = self.run(self.scale(input)?, input.shape);
+        self.read(&map.into_data_async().await?)
+    }
+
+    /// As [`Self::infer`], waiting for the device. Not for a GPU in the browser, which cannot be waited for.
+    ///
+    /// # Errors
+    /// As [`Self::infer`].
+    pub fn infer_blocking(&self, input: &NetworkInput) -> Result<Logits, NetworkError> {
+        let map = self.run(self.scale(input)?, input.shape);
+        self.read(&map.try_into_data()?)
+    }
+
+    /// Answers the file's self-test: the largest difference of a logit from the answer in the file, made on a native CPU.
+    ///
+    /// # Errors
+    /// [`NetworkError`] if the device fails.
+    pub async fn self_test(&self) -> Result<f32, NetworkError> {
+        let (values, shape) = self.self_test_input();
+        let logits = self.read(&self.run(values, shape).into_data_async().await?)?;
+        let expected = &self.header.self_test;
+        if logits.slices.len() != expected.slices.len() {
+            return Ok(f32::INFINITY);
+        }
+        let pairs = logits.slices.iter().zip(&expected.slices);
+        Ok(pairs.map(|(a, b)| (a - b).abs()).fold((logits.patient - expected.patient).abs(), f32::max))
+    }
+
+    fn self_test_input(&self) -> (Vec<f32>, [usize; 3]) {
+        let SelfTest { seed, shape, .. } = self.header.self_test;
+        let mut random = SplitMix64::new(seed);
+        let [low, high] = self.header.scaling.clamp;
+        let count = shape.iter().product();
+        let values = (0..count).map(|_| self.header.scaling.apply(random.uniform(low, high))).collect();
+        (values, shape)
+    }
+
+    fn scale(&self, input: &NetworkInput) -> Result<Vec<f32>, NetworkError> {
+        let [slices, rows, columns] = input.shape;
+        let expected = self.header.input_shape;
+        let depth_fits = if expected[0] == 0 { (1..=MAX_SLICES).contains(&slices) } else { slices == expected[0] };
+        let fits = depth_fits && [rows, columns] == expected[1..] && input.hounsfield.len() == slices * rows * columns;
+        if !fits {
+            return Err(NetworkError::Input { found: input.shape, expected });
+        }
+        Ok(input.hounsfield.iter().map(|&hounsfield| self.header.scaling.apply(hounsfield)).collect())
+    }
+
+    fn run(&self, values: Vec<f32>, [slices, rows, columns]: [usize; 3]) -> Tensor<5> {
+        let data = TensorData::new(values, [1, 1, slices, rows, columns]);
+        self.network.forward(Tensor::from_data(data, &self.device))
+    }
+
+    fn read(&self, map: &TensorData) -> Result<Logits, NetworkError> {
+        let shape: Vec<usize> = map.shape().iter().copied().collect();
+        let values: Vec<f32> = map.iter::<f32>().collect();
+        if values.iter().any(|x| !x.is_finite()) {
+            return Err(NetworkError::NotFinite);
+        }
+        if let HeadConfig::Dense { .. } = self.header.architecture.head {
+            let patient = values.first().copied().ok_or(NetworkError::NotFinite)?;
+            return Ok(Logits { patient, slices: Vec::new(), evidence: Vec::new(), evidence_shape: [0; 3] });
+        }
+        let evidence_shape = match shape.as_slice() {
+            &[_, _, slices, rows, columns] => [slices, rows, columns],
+            _ => [0; 3],
+        };
+        let cells = (evidence_shape[1] * evidence_shape[2]).max(1);
+        let slices: Vec<f32> = values.chunks(cells).map(|map| slice_logit(map, self.slice)).collect();
+        let patient = patient_logit(&slices, self.patient);
+        Ok(Logits { patient, slices, evidence: values, evidence_shape })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{Network, NetworkConfig, Weights};
+    use crate::preprocess::Alignment;
+
+    fn input(shape: [usize; 3]) -> NetworkInput {
+        let count = shape.iter().product();
+        let mut random = SplitMix64::new(1);
+        NetworkInput {
+            hounsfield: (0..count).map(|_| random.uniform(-60.0, 80.0)).collect(),
+            mask: vec![true; count],
+            shape,
+            slices: 0..shape[0],
+            alignment: Alignment { x0: 0.0, y0: 0.0, xx: 1.0, xy: 0.0, yx: 0.0, yy: 1.0 },
+            brain_median_hu: 35.0,
+        }
+    }
+
+    fn file(config: NetworkConfig, input_shape: [usize; 3]) -> ModelFile {
+        let weights = Weights::init(&config, 9).unwrap();
+        ModelFile { header: ModelHeader::new("test", "0.0.1", config, input_shape), weights }
+    }
+
+    #[test]
+    fn a_saved_model_passes_its_own_self_test() {
+        let bytes = Model::save(file(NetworkConfig::compact(), [0, 96, 80]), Storage::Half).unwrap();
+        let model = Model::from_bytes(&bytes, &Device::flex()).unwrap();
+        let difference = burn::tensor::try_read_sync(model.self_test()).unwrap().unwrap();
+        assert!(difference < 1e-6, "{difference}");
+        assert_eq!(model.sha256().len(), 64);
+    }
+
+    #[test]
+    fn a_device_that_computes_something_else_fails_the_self_test() {
+        let mut file = file(NetworkConfig::compact(), [0, 96, 80]);
+        file.header.self_test.slices = vec![0.5; 5];
+        let model = Model::new(file, &Device::flex()).unwrap();
+        assert!(burn::tensor::try_read_sync(model.self_test()).unwrap().unwrap() > 0.01);
+    }
+
+    #[test]
+    fn inference_agrees_with_the_trainable_network() {
+        let config = NetworkConfig::compact();
+        let file = file(config.clone(), [0, 96, 80]);
+        let input = input([6, 96, 80]);
+        let scaled: Vec<f32> = input.hounsfield.iter().map(|&x| file.header.scaling.apply(x)).collect();
+        let network = Network::from_weights(&config, &file.weights, &Device::flex()).unwrap();
+        let device = Device::flex();
+        let tensor = Tensor::from_data(TensorData::new(scaled, [1, 1, 6, 96, 80]), &device);
+        let output = network.forward(tensor, Tensor::ones([1, 6], &device), None);
+        let logits = Model::new(file, &device).unwrap().infer_blocking(&input).unwrap();
+        let slices: Vec<f32> = output.slices.unwrap().into_data().iter().collect();
+        for (found, expected) in logits.slices.iter().zip(&slices) {
+            assert!((found - expected).abs() < 1e-4, "{found} {expected}");
+        }
+        let patient = output.patient.into_data().iter::<f32>().next().unwrap();
+        assert!((logits.patient - patient).abs() < 1e-4, "{} {patient}", logits.patient);
+        assert_eq!(logits.evidence_shape, [6, 12, 10]);
+    }
+
+    #[test]
+    fn an_input_of_another_shape_is_refused() {
+        let model = Model::new(file(NetworkConfig::compact(), [0, 96, 80]), &Device::flex()).unwrap();
+        for shape in [[6, 80, 96], [0, 96, 80], [600, 96, 80]] {
+            let error = model.infer_blocking(&input(shape)).unwrap_err();
+            assert!(matches!(error, NetworkError::Input { .. }), "{error}");
+        }
+    }
+}
