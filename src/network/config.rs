@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn an_input_that_vanishes_on_the_way_is_refused() {
         let error = NetworkConfig::published().layers([20, 128, 128]).unwrap_err();
-        assert_eq!(error, ConfigError::InputTooSmall { input: [20, 128, 128], block: 3 });
+        assert_eq!(error, ConfigError::InputTooSmall { input: [20, 128, 128], block: 2 });
     }
 
     #[test]

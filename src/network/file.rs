@@ -6,6 +6,7 @@
 use super::config::{ConfigError, HeadConfig, NetworkConfig};
 use super::weights::{Tensor32, Weights, WeightsError};
 use crate::assess::Calibration;
+use crate::preprocess::PreprocessConfig;
 use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -96,7 +97,7 @@ pub struct ModelHeader {
     /// Slices, rows, columns of the input; 0 slices for any number.
     pub input_shape: [usize; 3],
     /// The preprocessing that the weights were trained with.
-    pub preprocess: serde_json::Value,
+    pub preprocess: PreprocessConfig,
     /// How Hounsfield units become the network's input.
     pub scaling: InputScaling,
     /// How logits become probabilities and words; none for weights that were never evaluated.
@@ -123,7 +124,7 @@ impl ModelHeader {
             version: version.to_owned(),
             architecture,
             input_shape,
-            preprocess: serde_json::Value::Null,
+            preprocess: PreprocessConfig::default(),
             scaling: InputScaling::default(),
             calibration: None,
             data: Vec::new(),

@@ -15,8 +15,8 @@ struct FoldedBlock {
 
 /// The last step on the device.
 enum FoldedHead {
-    /// Convolution 1x1x1 to the evidence map.
-    Evidence { weight: Tensor<5>, bias: Tensor<1> },
+    /// Convolution 1x1x1 to the evidence map: weight and bias.
+    Evidence(Box<(Tensor<5>, Tensor<1>)>),
     /// Patient logit without a map.
     Dense(Box<DenseHead>),
 }
@@ -72,7 +72,7 @@ impl FoldedNetwork {
                 let mut weight = weights.get("head.evidence.weight")?.clone();
                 let mut bias = weights.get("head.evidence.bias")?.values.clone();
                 fold_input(&mut weight, &mut bias, pending);
-                FoldedHead::Evidence { weight: tensor(&weight, device), bias: vector(bias, device) }
+                FoldedHead::Evidence(Box::new((tensor(&weight, device), vector(bias, device))))
             }
             HeadConfig::Dense { .. } => {
                 let mut weight = weights.get("head.hidden.weight")?.clone();
@@ -95,7 +95,8 @@ impl FoldedNetwork {
             kernels::conv_block(features, block.weight.clone(), block.bias.clone(), block.options, block.pool)
         });
         match &self.head {
-            FoldedHead::Evidence { weight, bias } => {
+            FoldedHead::Evidence(evidence) => {
+                let (weight, bias) = evidence.as_ref();
                 let options = Conv3dOptions { stride: [1; 3], padding: [0; 3] };
                 kernels::conv3d(features, weight.clone(), Some(bias.clone()), options)
             }

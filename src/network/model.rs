@@ -194,6 +194,7 @@ mod tests {
             mask: vec![true; count],
             shape,
             slices: 0..shape[0],
+            slabs: (0..shape[0]).map(|z| z..z + 1).collect(),
             alignment: Alignment { x0: 0.0, y0: 0.0, xx: 1.0, xy: 0.0, yx: 0.0, yy: 1.0 },
             brain_median_hu: 35.0,
         }

@@ -280,8 +280,8 @@ fn neighbour_mean(slices: Tensor<2>, valid: &Tensor<2>) -> Tensor<2> {
 
 /// `values * pair[0] + pair[1]`.
 fn affine(values: Tensor<2>, pair: Tensor<1>) -> Tensor<2> {
-    let scale = pair.clone().slice([0..1]).unsqueeze_dim(0);
-    values * scale + pair.slice([1..2]).unsqueeze_dim(0)
+    let scale = pair.clone().narrow(0, 0, 1).unsqueeze_dim(0);
+    values * scale + pair.narrow(0, 1, 1).unsqueeze_dim(0)
 }
 
 fn read<const D: usize>(
