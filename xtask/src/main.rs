@@ -2,12 +2,16 @@
 //!
 //! Every chore first brings what it needs (see [`setup`]) and prints a line of progress, with the time since the start, for each stage.
 
+mod bench;
+mod browser;
+mod check;
 mod error;
 mod process;
 mod progress;
 mod serve;
 mod setup;
 mod site;
+mod test;
 mod wasm;
 mod workspace;
 
@@ -27,6 +31,12 @@ struct Arguments {
 enum Chore {
     /// Build the page and open it in a browser; it works as soon as the CPU engine is built, the WebGPU engine follows.
     Serve(serve::ServeArguments),
+    /// Run every test, native and in the browser.
+    Test(test::TestArguments),
+    /// Format, spelling, lints, documentation, dependencies, types of the scripts, sizes of the engines.
+    Check,
+    /// Measure sizes, loading and answering in a real browser.
+    Bench,
     /// Make the folder to upload to any static host.
     Dist(site::DistArguments),
 }
@@ -45,6 +55,9 @@ fn main() -> ExitCode {
 fn run(workspace: &Workspace, chore: Chore) -> Result<()> {
     match chore {
         Chore::Serve(arguments) => serve::serve(workspace, &arguments),
+        Chore::Test(arguments) => test::test(workspace, &arguments),
+        Chore::Check => check::check(workspace),
+        Chore::Bench => bench::bench(workspace),
         Chore::Dist(arguments) => site::dist(workspace, &arguments),
     }
 }

@@ -1,6 +1,7 @@
 //! Running other programs.
 
 use crate::error::{Error, Result};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -27,6 +28,21 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
     }
     let output = format!("\n{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     Err(Error::Command { command: words(command), status: status.to_string(), output: output.trim_end().to_owned() })
+}
+
+/// Runs `command` with its output on the terminal, handing each line of standard output to `read` as well.
+/// Returns whether it succeeded.
+pub(crate) fn run_reading(command: &mut Command, mut read: impl FnMut(&str)) -> Result<bool> {
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().map_err(|source| Error::Start { command: words(command), source })?;
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines().map_while(io::Result::ok) {
+            println!("{line}");
+            read(&line);
+        }
+    }
+    let status = child.wait().map_err(|source| Error::Start { command: words(command), source })?;
+    Ok(status.success())
 }
 
 /// The first of `names` that `PATH` holds.

@@ -1,6 +1,6 @@
 //! A small server for this machine only: the page's sources as they lie, and the engines as they get ready.
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Error, Result};
 use crate::process;
 use crate::progress;
 use crate::setup::wasm_target::WasmTarget;
@@ -9,6 +9,7 @@ use crate::wasm::{self, Engine};
 use crate::workspace::{Workspace, unattended};
 use clap::Args;
 use std::fs::File;
+use std::io;
 use std::process::{Command, Stdio};
 use std::thread;
 use tiny_http::{Header, Method, Request, Response, Server};
@@ -26,8 +27,15 @@ pub(crate) struct ServeArguments {
     cpu_only: bool,
 }
 
+/// What is served, and under which path.
+pub(crate) struct Site<'a> {
+    pub(crate) workspace: &'a Workspace,
+    /// Begins and ends with a slash.
+    pub(crate) base: &'a str,
+}
+
 /// Enough for a browser's parallel requests.
-const THREADS: usize = 4;
+pub(crate) const THREADS: usize = 4;
 /// Ports that are tried from the wanted one on.
 const PORTS: u16 = 20;
 
@@ -35,10 +43,11 @@ pub(crate) fn serve(workspace: &Workspace, arguments: &ServeArguments) -> Result
     let target = WasmTarget::ready(workspace)?;
     wasm::build(workspace, &target, Engine::Cpu)?;
     let server = listen(arguments.port)?;
-    let url = url(&server);
+    let site = Site { workspace, base: "/" };
+    let url = format!("{}{}", origin(&server), site.base);
     thread::scope(|scope| {
         for _ in 0..THREADS {
-            scope.spawn(|| answer(workspace, &server));
+            scope.spawn(|| answer(&site, &server));
         }
         progress::stage(format_args!("the page is at {url} (stop with Ctrl-C)"));
         if !arguments.no_open && !unattended() {
@@ -68,49 +77,42 @@ pub(crate) fn listen(port: u16) -> Result<Server> {
     Err(Error::Listen { port, why })
 }
 
-pub(crate) fn url(server: &Server) -> String {
-    format!("http://{}/", server.server_addr())
+pub(crate) fn origin(server: &Server) -> String {
+    format!("http://{}", server.server_addr())
 }
 
 /// Answers requests until the server is unblocked.
-pub(crate) fn answer(workspace: &Workspace, server: &Server) {
+pub(crate) fn answer(site: &Site, server: &Server) {
     while let Ok(request) = server.recv() {
         // A browser that went away in the middle of an answer is not our trouble.
-        let _ = respond(workspace, request);
+        let _ = respond(site, request);
     }
 }
 
-fn respond(workspace: &Workspace, request: Request) -> Result<()> {
-    let path = request.url().split(['?', '#']).next().unwrap_or("/").to_owned();
-    let here = workspace.www();
+fn respond(site: &Site, request: Request) -> io::Result<()> {
+    let refuse = |code| Response::from_string("").with_status_code(code);
     if !matches!(request.method(), Method::Get | Method::Head) {
-        return request
-            .respond(Response::from_string("only GET and HEAD").with_status_code(405))
-            .doing("answer from", &here);
+        return request.respond(refuse(405));
     }
-    let Some(file) = site::file(workspace, &path) else {
-        return request.respond(Response::from_string("not found").with_status_code(404)).doing("answer from", &here);
+    let path = request.url().split(['?', '#']).next().unwrap_or_default();
+    let Some(file) = path.strip_prefix(site.base).and_then(|path| site::file(site.workspace, path)) else {
+        return request.respond(refuse(404));
     };
-    let body = match File::open(&file) {
-        Ok(body) => body,
-        Err(_) => {
-            return request
-                .respond(Response::from_string("unreadable").with_status_code(500))
-                .doing("answer from", &file);
-        }
+    let Ok(body) = File::open(&file) else {
+        return request.respond(refuse(500));
     };
     let mut response = Response::from_file(body);
     // The engines change under the same name.
-    for header in [
+    for (name, value) in [
         ("Content-Type", site::media_type(&file)),
         ("Cache-Control", "no-cache"),
         ("X-Content-Type-Options", "nosniff"),
     ] {
-        if let Ok(header) = Header::from_bytes(header.0, header.1) {
+        if let Ok(header) = Header::from_bytes(name, value) {
             response.add_header(header);
         }
     }
-    request.respond(response).doing("answer from", &file)
+    request.respond(response)
 }
 
 /// Opens the person's browser; the address is on the terminal for who has none here.

@@ -45,9 +45,9 @@ pub(crate) fn dist(workspace: &Workspace, arguments: &DistArguments) -> Result<(
     Ok(())
 }
 
-/// The file that a request for `path` is answered with; sources are served where they lie, so that a reload shows an edit.
+/// The file that a request for `path`, relative to the site, is answered with; sources are served where they lie, so that a reload shows an edit.
 pub(crate) fn file(workspace: &Workspace, path: &str) -> Option<PathBuf> {
-    let path = Path::new(path.trim_start_matches('/'));
+    let path = Path::new(path);
     if !path.components().all(|component| matches!(component, Component::Normal(_))) {
         return None;
     }
@@ -115,15 +115,15 @@ mod tests {
     fn the_root_is_the_page_and_pkg_is_the_engines() {
         let (_folder, workspace) = workspace();
         let text = |path: &str| file(&workspace, path).map(|file| fs::read_to_string(file).unwrap());
-        assert_eq!(text("/").as_deref(), Some("page"));
-        assert_eq!(text("/pkg/cpu/ictus.js").as_deref(), Some("engine"));
-        assert_eq!(text("/pkg/gpu/ictus.js"), None);
+        assert_eq!(text("").as_deref(), Some("page"));
+        assert_eq!(text("pkg/cpu/ictus.js").as_deref(), Some("engine"));
+        assert_eq!(text("pkg/gpu/ictus.js"), None);
     }
 
     #[test]
     fn nothing_outside_the_site_is_served() {
         let (_folder, workspace) = workspace();
-        for path in ["/../secret", "/pkg/../../../checkout/secret", "//../secret"] {
+        for path in ["../secret", "pkg/../../../checkout/secret", "/etc/passwd"] {
             assert_eq!(file(&workspace, path), None, "{path}");
         }
     }

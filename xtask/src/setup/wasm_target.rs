@@ -46,18 +46,25 @@ impl WasmTarget {
     /// A cargo command that compiles for wasm.
     pub(crate) fn cargo(&self, folder: &Path, subcommand: &str) -> Command {
         let mut command = cargo(folder);
+        command.args([subcommand, "--target", TARGET]);
         if let Self::Debian { sysroot, linker } = self {
             command.env("RUSTC", compiler(sysroot)).env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
-            // Clippy is a compiler too and has to be of the release that built std; `cargo clippy` would take rustup's.
-            if subcommand == "clippy" {
-                command.env("RUSTC_WORKSPACE_WRAPPER", DEBIAN_CLIPPY).env("SYSROOT", sysroot);
-                // How `cargo clippy` hands its own arguments to the driver.
-                command.env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
-                command.args(["check", "--target", TARGET]);
-                return command;
-            }
         }
-        command.arg(subcommand).args(["--target", TARGET]);
+        command
+    }
+
+    /// Clippy for wasm on what `arguments` select, with every warning an error.
+    pub(crate) fn clippy(&self, folder: &Path, arguments: &[&str]) -> Command {
+        let Self::Debian { sysroot, .. } = self else {
+            let mut command = self.cargo(folder, "clippy");
+            command.args(arguments).args(["--", "-Dwarnings"]);
+            return command;
+        };
+        // Clippy is a compiler itself and has to be of the release that built std; `cargo clippy` would take rustup's.
+        let mut command = self.cargo(folder, "check");
+        command.args(arguments).env("RUSTC_WORKSPACE_WRAPPER", DEBIAN_CLIPPY).env("SYSROOT", sysroot);
+        // How `cargo clippy` hands arguments to its driver.
+        command.env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
         command
     }
 }
@@ -136,7 +143,7 @@ fn build_std(workspace: &Workspace, sysroot: &Path) -> Result<()> {
     for entry in fs::read_dir(&built).doing("list", &built)? {
         let path = entry.doing("list", &built)?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-        if name.ends_with(".rlib") && !name.starts_with("libstd_seed") {
+        if path.extension().is_some_and(|extension| extension == "rlib") && !name.starts_with("libstd_seed") {
             fs::copy(&path, libraries.join(name)).doing("copy", &path)?;
         }
     }

@@ -1,0 +1,104 @@
+//! `cargo xtask check`: everything that is held without running the code.
+
+use crate::error::{Error, Result};
+use crate::process::{self, cargo};
+use crate::progress;
+use crate::setup::wasm_target::WasmTarget;
+use crate::setup::{linters, node};
+use crate::wasm::{self, Engine, megabytes};
+use crate::workspace::Workspace;
+use std::process::Command;
+
+/// The workspace as the tests build it too, so that both share one build of the dependencies.
+pub(crate) const WHOLE: [&str; 3] = ["--workspace", "--features", "ictus-trainer/wgpu"];
+
+/// Runs every check, also after one has failed, and names those that failed.
+pub(crate) fn check(workspace: &Workspace) -> Result<()> {
+    type Check = (&'static str, fn(&Workspace) -> Result<()>);
+    let checks: [Check; 8] = [
+        ("format", format),
+        ("spelling", spelling),
+        ("licences, sources and advisories of dependencies", dependencies),
+        ("lints", lints),
+        ("lints of the wasm engines", wasm_lints),
+        ("documentation", documentation),
+        ("sizes of the wasm engines", sizes),
+        ("types of the page's scripts", types),
+    ];
+    let mut failed = Vec::new();
+    for (name, run) in checks {
+        if let Err(error) = progress::timed(name, || run(workspace)) {
+            eprintln!("{error}");
+            failed.push(name);
+        }
+    }
+    println!("check: {} of {} passed", checks.len() - failed.len(), checks.len());
+    if failed.is_empty() { Ok(()) } else { Err(Error::Failed { what: "check", which: failed.join("; ") }) }
+}
+
+fn format(workspace: &Workspace) -> Result<()> {
+    process::run(cargo(&workspace.root).args(["fmt", "--all", "--check"]))
+}
+
+fn spelling(workspace: &Workspace) -> Result<()> {
+    process::run(Command::new(linters::typos(workspace)?).current_dir(&workspace.root))
+}
+
+fn dependencies(workspace: &Workspace) -> Result<()> {
+    let program = linters::deny(workspace)?;
+    let deny = || {
+        let mut command = Command::new(&program);
+        // It calls cargo, which has to be the one in use.
+        command.current_dir(&workspace.root).args(["--log-level", "error"]);
+        command
+    };
+    process::run(deny().args(["check", "licenses", "bans", "sources"]))?;
+    if let Err(error) = process::quiet(deny().arg("fetch").arg("db")) {
+        let why = error.to_string();
+        let why = why.lines().filter(|line| !line.trim().is_empty()).nth(1).unwrap_or("no answer").trim();
+        println!("NOT CHECKED: advisories, because their database could not be fetched: {why}");
+        return Ok(());
+    }
+    process::run(deny().args(["check", "--disable-fetch", "advisories"]))
+}
+
+fn lints(workspace: &Workspace) -> Result<()> {
+    process::run(cargo(&workspace.root).arg("clippy").args(WHOLE).args(["--all-targets", "--", "-Dwarnings"]))
+}
+
+/// The GPU engine holds all that the CPU engine does.
+fn wasm_lints(workspace: &Workspace) -> Result<()> {
+    let selection = ["--package", "ictus", "--lib", "--features", Engine::Gpu.features()];
+    process::run(&mut WasmTarget::ready(workspace)?.clippy(&workspace.root, &selection))
+}
+
+fn documentation(workspace: &Workspace) -> Result<()> {
+    process::run(cargo(&workspace.root).arg("doc").args(WHOLE).arg("--no-deps").env("RUSTDOCFLAGS", "-Dwarnings"))
+}
+
+fn sizes(workspace: &Workspace) -> Result<()> {
+    let target = WasmTarget::ready(workspace)?;
+    let mut over = Vec::new();
+    for engine in Engine::ALL {
+        wasm::build(workspace, &target, engine)?;
+        let (_, zipped) = wasm::sizes(&engine.wasm(workspace))?;
+        if zipped > engine.budget() {
+            over.push(format!(
+                "{}: {} with gzip, the budget is {}",
+                engine.name(),
+                megabytes(zipped),
+                megabytes(engine.budget())
+            ));
+        }
+    }
+    if over.is_empty() { Ok(()) } else { Err(Error::Failed { what: "size", which: over.join("; ") }) }
+}
+
+fn types(workspace: &Workspace) -> Result<()> {
+    let node = node::ready(workspace)?;
+    process::run(Command::new(node).current_dir(&workspace.root).args([
+        "node_modules/typescript/bin/tsc",
+        "--project",
+        ".",
+    ]))
+}
