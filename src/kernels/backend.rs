@@ -4,14 +4,18 @@
 
 use burn::{
     backend::{
-        Backend, DispatchDevice, Flex, backend_extension,
+        Backend, DispatchDevice, Flex, TensorMetadata, backend_extension,
         flex::{FlexTensor, Layout},
         tensor::FloatTensor,
     },
-    tensor::{Bytes, DType, Tensor},
+    tensor::{Bytes, DType, Shape, Tensor},
 };
 
-use super::cpu::conv::{self, Conv, Epilogue};
+use super::cpu::{
+    conv::{self, Conv, Epilogue},
+    norm::{self, Norm},
+    pool::{self, Pool},
+};
 
 /// Whether operations on this tensor run on our kernels.
 pub(super) fn ours<const D: usize>(tensor: &Tensor<D>) -> bool {
@@ -32,6 +36,19 @@ pub(super) trait Kernels: Backend {
         conv: Conv,
         window: [usize; 3],
     ) -> FloatTensor<Self>;
+
+    /// Max pooling of a tensor of rank 5.
+    fn pool(input: FloatTensor<Self>, window: [usize; 3]) -> FloatTensor<Self>;
+
+    /// Batch normalisation with the batch's own statistics, ReLU and max pooling over `window`; the mean and the biased
+    /// variance of each channel come along, without gradients.
+    fn normalise(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+        window: [usize; 3],
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
 impl Kernels for Flex {
@@ -60,10 +77,48 @@ impl Kernels for Flex {
             Some(values(&bias.to_contiguous())),
             Epilogue::ReluPool(window),
         );
-        let [n, c, d, h, w] = conv.output_shape();
-        let [depth, height, width] = window;
-        tensor(output, [n, c, d / depth, h / height, w / width])
+        tensor(output, pooled(conv.output_shape(), window))
     }
+
+    fn pool(input: FlexTensor, window: [usize; 3]) -> FlexTensor {
+        let shape = input.shape().dims();
+        let (output, _) = pool::forward(&pool_of(shape, window), values(&input.to_contiguous()));
+        tensor(output, pooled(shape, window))
+    }
+
+    fn normalise(
+        input: FlexTensor,
+        gamma: FlexTensor,
+        beta: FlexTensor,
+        epsilon: f64,
+        window: [usize; 3],
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let shape = input.shape().dims();
+        let result = norm::forward(
+            &norm_of(shape, epsilon, window),
+            values(&input.to_contiguous()),
+            values(&gamma.to_contiguous()),
+            values(&beta.to_contiguous()),
+        );
+        (
+            tensor(result.output, pooled(shape, window)),
+            tensor(result.mean, [shape[1]]),
+            tensor(result.variance, [shape[1]]),
+        )
+    }
+}
+
+/// Shape after pooling.
+fn pooled([n, c, d, h, w]: [usize; 5], [depth, height, width]: [usize; 3]) -> [usize; 5] {
+    [n, c, d / depth, h / height, w / width]
+}
+
+fn pool_of([n, c, d, h, w]: [usize; 5], window: [usize; 3]) -> Pool {
+    Pool { images: n * c, size: [d, h, w], window }
+}
+
+fn norm_of([batch, channels, d, h, w]: [usize; 5], epsilon: f64, window: [usize; 3]) -> Norm {
+    Norm { batch, channels, size: [d, h, w], window, epsilon: epsilon as f32 }
 }
 
 /// The numbers of a contiguous `f32` tensor.
@@ -71,14 +126,16 @@ fn values(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice().unwrap_or_default()
 }
 
-fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
     FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape.into()), DType::F32)
 }
 
 #[cfg(feature = "autodiff")]
 mod autodiff {
+    use std::sync::Arc;
+
     use burn::backend::{
-        Autodiff, Flex,
+        Autodiff, Flex, TensorMetadata,
         autodiff::{
             checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
             grads::Gradients,
@@ -88,7 +145,7 @@ mod autodiff {
         tensor::FloatTensor,
     };
 
-    use super::{Conv, Kernels, conv, tensor, values};
+    use super::{Conv, Kernels, Norm, Pool, conv, norm, norm_of, pool, pool_of, pooled, tensor, values};
 
     #[derive(Debug)]
     struct Convolve;
@@ -139,6 +196,82 @@ mod autodiff {
                 conv,
                 window,
             ))
+        }
+
+        fn pool(input: FloatTensor<Self>, window: [usize; 3]) -> FloatTensor<Self> {
+            let nodes = [input.node()];
+            let input = input.into_primitive().to_contiguous();
+            match MaxPool.prepare::<C>(nodes).compute_bound().stateful() {
+                OpsKind::Tracked(prep) => {
+                    let shape = input.shape().dims();
+                    let pool = pool_of(shape, window);
+                    let (output, places) = pool::forward(&pool, values(&input));
+                    prep.finish((pool, shape, Arc::new(places)), tensor(output, pooled(shape, window)))
+                }
+                OpsKind::UnTracked(prep) => prep.finish(Flex::pool(input, window)),
+            }
+        }
+
+        fn normalise(
+            input: FloatTensor<Self>,
+            gamma: FloatTensor<Self>,
+            beta: FloatTensor<Self>,
+            epsilon: f64,
+            window: [usize; 3],
+        ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+            let nodes = [input.node(), gamma.node(), beta.node()];
+            let input = input.into_primitive().to_contiguous();
+            let gamma = gamma.into_primitive().to_contiguous();
+            let beta = beta.into_primitive().to_contiguous();
+            let shape = input.shape().dims();
+            let norm = norm_of(shape, epsilon, window);
+            let mut result = norm::forward(&norm, values(&input), values(&gamma), values(&beta));
+            let output = tensor(std::mem::take(&mut result.output), pooled(shape, window));
+            let [mean, variance] = [&result.mean, &result.variance]
+                .map(|values| FloatTensor::<Self>::new(tensor(values.clone(), [shape[1]])));
+            let output = match Normalise.prepare::<C>(nodes).compute_bound().stateful() {
+                OpsKind::Tracked(prep) => prep.finish((norm, [input, gamma, beta], Arc::new(result)), output),
+                OpsKind::UnTracked(prep) => prep.finish(output),
+            };
+            (output, mean, variance)
+        }
+    }
+
+    #[derive(Debug)]
+    struct MaxPool;
+
+    impl Backward<Flex, 1> for MaxPool {
+        type State = (Pool, [usize; 5], Arc<Vec<u32>>);
+
+        fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+            let (pool, shape, places) = ops.state;
+            let gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
+            let [node] = ops.parents;
+            if let Some(node) = node {
+                let gradient = pool::backward(&pool, &places, values(&gradient));
+                grads.register::<Flex>(node.id, tensor(gradient, shape));
+            }
+        }
+    }
+
+    #[derive(Debug)]
+    struct Normalise;
+
+    impl Backward<Flex, 3> for Normalise {
+        /// Input, scale and shift, and what the forward pass found.
+        type State = (Norm, [FlexTensor; 3], Arc<norm::Normalised>);
+
+        fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+            let (norm, parents, forward) = ops.state;
+            let gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
+            let found = norm::backward(&norm, parents.each_ref().map(values), &forward, values(&gradient));
+            for ((node, parent), gradient) in
+                ops.parents.into_iter().zip(parents).zip([found.input, found.gamma, found.beta])
+            {
+                if let Some(node) = node {
+                    grads.register::<Flex>(node.id, tensor(gradient, parent.shape()));
+                }
+            }
         }
     }
 }

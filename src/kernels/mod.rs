@@ -11,11 +11,7 @@ pub mod reference;
 use backend::{Kernels as _, ours};
 use std::time::Instant;
 
-use burn::{
-    backend::Dispatch,
-    nn::BatchNorm,
-    tensor::{Tensor, activation::relu},
-};
+use burn::{backend::Dispatch, nn::BatchNorm, tensor::Tensor};
 
 use self::cpu::conv::Conv;
 
@@ -66,7 +62,11 @@ pub fn conv3d(input: Tensor<5>, weight: Tensor<5>, bias: Option<Tensor<1>>, opti
 /// # Panics
 /// If a side of `window` is 0.
 pub fn max_pool3d(input: Tensor<5>, window: [usize; 3]) -> Tensor<5> {
-    reference::max_pool3d(input, window)
+    let whole = !input.dims().contains(&0) && !window.contains(&0);
+    if !whole || !ours(&input) {
+        return reference::max_pool3d(input, window);
+    }
+    Tensor::from_dispatch(Dispatch::pool(input.into_dispatch(), window))
 }
 
 /// Batch normalisation followed by ReLU.
@@ -77,7 +77,34 @@ pub fn max_pool3d(input: Tensor<5>, window: [usize; 3]) -> Tensor<5> {
 /// # Panics
 /// If the channels of `input` are not those of `norm`.
 pub fn batch_norm_relu(norm: &BatchNorm, input: Tensor<5>) -> Tensor<5> {
-    relu(norm.forward(input))
+    batch_norm_relu_pool(norm, input, [1; 3])
+}
+
+/// [`batch_norm_relu`] followed by [`max_pool3d`], in one operation.
+///
+/// # Panics
+/// If the channels of `input` are not those of `norm`, or a side of `window` is 0.
+pub fn batch_norm_relu_pool(norm: &BatchNorm, input: Tensor<5>, window: [usize; 3]) -> Tensor<5> {
+    let device = input.device();
+    let whole = !input.dims().contains(&0) && !window.contains(&0);
+    let trains = device.is_autodiff() && norm.training.is_enabled();
+    if !trains || !whole || !ours(&input) || norm.gamma.dims() != [input.dims()[1]] {
+        return reference::batch_norm_relu_pool(norm, input, window);
+    }
+    let (output, mean, variance) = Dispatch::normalise(
+        input.into_dispatch(),
+        norm.gamma.val().into_dispatch(),
+        norm.beta.val().into_dispatch(),
+        norm.epsilon,
+        window,
+    );
+    for (running, batch) in [(&norm.running_mean, mean), (&norm.running_var, variance)] {
+        let batch = Tensor::<1>::from_dispatch(batch).detach();
+        let old = running.value_sync().to_device(&device);
+        let new = old * (1.0 - norm.momentum) + batch * norm.momentum;
+        running.update(new.detach());
+    }
+    Tensor::from_dispatch(output)
 }
 
 /// A block of the network at inference, in one pass: convolution, bias, ReLU and max pooling over `window`.

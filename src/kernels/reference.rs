@@ -1,11 +1,14 @@
 //! The operations in plain tensor code: what every other implementation has to equal, and what runs where there is no
 //! kernel of our own.
 
-use burn::tensor::{
-    Tensor,
-    activation::relu,
-    module::{conv3d as burn_conv3d, max_pool2d},
-    ops::{ConvOptions, MaxPoolOptions},
+use burn::{
+    nn::BatchNorm,
+    tensor::{
+        Tensor,
+        activation::relu,
+        module::{conv3d as burn_conv3d, max_pool2d},
+        ops::{ConvOptions, MaxPoolOptions},
+    },
 };
 
 use super::Conv3dOptions;
@@ -38,6 +41,18 @@ pub fn max_pool3d(input: Tensor<5>, window: [usize; 3]) -> Tensor<5> {
         ho,
         wo,
     ])
+}
+
+/// [`super::batch_norm_relu_pool`] through burn's own operations.
+///
+/// # Panics
+/// As [`BatchNorm::forward`] and [`max_pool3d`].
+pub fn batch_norm_relu_pool(norm: &BatchNorm, input: Tensor<5>, window: [usize; 3]) -> Tensor<5> {
+    let activation = relu(norm.forward(input));
+    if window == [1; 3] {
+        return activation;
+    }
+    max_pool3d(activation, window)
 }
 
 /// [`super::conv_block`] as three operations.

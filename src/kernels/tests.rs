@@ -1,7 +1,11 @@
 use burn::tensor::{Device, Distribution, Tensor};
 use proptest::prelude::*;
 
-use super::{Conv3dOptions, conv_block, conv3d, reference};
+#[cfg(feature = "autodiff")]
+use super::batch_norm_relu_pool;
+use super::{Conv3dOptions, conv_block, conv3d, max_pool3d, reference};
+#[cfg(feature = "autodiff")]
+use burn::nn::{BatchNorm, BatchNormConfig};
 
 /// Largest difference, as a share of the largest value.
 fn difference<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
@@ -78,6 +82,78 @@ proptest! {
         let expected = run(reference::conv3d, values);
         for (got, expected) in got.into_iter().zip(expected) {
             prop_assert!(difference(got, expected) < 1e-4);
+        }
+    }
+
+    #[test]
+    fn pooling_equals_the_plain_one(
+        shape in [1..3_usize, 1..4_usize, 1..7_usize, 1..11_usize, 1..20_usize],
+        window in [1..4_usize, 1..4_usize, 1..4_usize],
+    ) {
+        prop_assume!((0..3).all(|a| shape[a + 2] >= window[a]));
+        let input = random(shape, &Device::flex());
+        let expected = reference::max_pool3d(input.clone(), window);
+        prop_assert_eq!(
+            max_pool3d(input, window).into_data(),
+            expected.into_data()
+        );
+    }
+
+    #[cfg(feature = "autodiff")]
+    #[test]
+    fn gradients_of_pooling_equal_the_plain_ones(
+        shape in [1..3_usize, 1..4_usize, 1..7_usize, 1..11_usize, 1..20_usize],
+        window in [1..4_usize, 1..4_usize, 1..4_usize],
+    ) {
+        prop_assume!((0..3).all(|a| shape[a + 2] >= window[a]));
+        let input = random(shape, &Device::flex());
+        let run = |pool: fn(Tensor<5>, [usize; 3]) -> Tensor<5>| {
+            let input = Tensor::from_inner(input.clone()).require_grad();
+            let output = pool(input.clone(), window);
+            let gradients = (output.clone() * output).sum().backward();
+            input.grad(&gradients).expect("a gradient")
+        };
+        prop_assert!(difference(run(max_pool3d), run(reference::max_pool3d)) < 1e-6);
+    }
+
+    #[cfg(feature = "autodiff")]
+    #[test]
+    fn batch_normalisation_equals_the_plain_one_with_gradients_and_running_statistics(
+        shape in [1..4_usize, 1..5_usize, 1..7_usize, 3..11_usize, 3..20_usize],
+        window in [1..3_usize, 1..3_usize, 1..4_usize],
+        mean in -5.0..5.0_f32,
+    ) {
+        type Normalise = fn(&BatchNorm, Tensor<5>, [usize; 3]) -> Tensor<5>;
+        prop_assume!((0..3).all(|a| shape[a + 2] >= window[a]));
+        let device = Device::flex();
+        let channels = shape[1];
+        let input = random(shape, &device) + mean;
+        let [gamma, beta] = [random([channels], &device), random([channels], &device)];
+        let run = |normalise: Normalise| {
+            let mut norm = BatchNormConfig::new(channels).init(&device.clone().autodiff());
+            norm.gamma = norm.gamma.map(|_| Tensor::from_inner(gamma.clone()).require_grad());
+            norm.beta = norm.beta.map(|_| Tensor::from_inner(beta.clone()).require_grad());
+            let input = Tensor::from_inner(input.clone()).require_grad();
+            let output = normalise(&norm, input.clone(), window);
+            let weighted = output.clone() * output.clone();
+            let gradients = weighted.sum().backward();
+            (
+                [output.inner(), input.grad(&gradients).expect("a gradient")],
+                [
+                    norm.gamma.grad(&gradients).expect("a gradient"),
+                    norm.beta.grad(&gradients).expect("a gradient"),
+                    norm.running_mean.value_sync().inner(),
+                    norm.running_var.value_sync().inner(),
+                ],
+            )
+        };
+        let (got, got_small) = run(batch_norm_relu_pool);
+        let (expected, expected_small) = run(reference::batch_norm_relu_pool);
+        for (got, expected) in got.into_iter().zip(expected) {
+            prop_assert!(difference(got, expected) < 1e-3);
+        }
+        for (got, expected) in got_small.into_iter().zip(expected_small) {
+            prop_assert!(difference(got, expected) < 1e-3);
         }
     }
 }

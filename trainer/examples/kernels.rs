@@ -10,7 +10,7 @@ use burn::{
     optim::{AdamWConfig, GradientsParams},
     tensor::{Device, Distribution, Tensor},
 };
-use ictus::kernels::{self, Conv3dOptions, batch_norm_relu, conv3d, max_pool3d};
+use ictus::kernels::{self, Conv3dOptions, batch_norm_relu_pool, conv3d};
 
 /// Name, channels in and out, kernel, stride, slices, rows and columns of the input.
 type Layer = (&'static str, usize, usize, [usize; 3], usize, [usize; 3]);
@@ -87,10 +87,8 @@ impl Network {
             LAYERS.iter().zip(self.weights.iter().zip(&self.norms)).enumerate()
         {
             let options = Conv3dOptions::same(kernel).with_stride([1, stride, stride]);
-            x = batch_norm_relu(norm, conv3d(x, weight.val(), None, options));
-            if i == 1 || i == 2 {
-                x = max_pool3d(x, [1, 2, 2]);
-            }
+            let window = if i == 1 || i == 2 { [1, 2, 2] } else { [1; 3] };
+            x = batch_norm_relu_pool(norm, conv3d(x, weight.val(), None, options), window);
         }
         conv3d(x, self.head.val(), None, Conv3dOptions::same([1; 3]))
     }

@@ -7,5 +7,7 @@
 pub(super) mod conv;
 pub(super) mod geometry;
 mod machine;
+pub(super) mod norm;
 pub(super) mod peak;
+pub(super) mod pool;
 mod shared;
