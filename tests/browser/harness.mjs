@@ -1,0 +1,177 @@
+/**
+ * A real browser with the page in it, handled as a person does, and watched: every request and every error is kept.
+ *
+ * `cargo xtask test` sets the environment: `ICTUS_URL`, `ICTUS_CHROMIUM`, `ICTUS_TRAINER`, `ICTUS_SCRATCH`.
+ */
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+
+const need = (name) => {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set; run these tests with \`cargo xtask test --browser\``);
+  return value;
+};
+
+export const URL_OF_PAGE = need('ICTUS_URL');
+export const ORIGIN = new URL(URL_OF_PAGE).origin;
+const TRAINER = need('ICTUS_TRAINER');
+const SCRATCH = need('ICTUS_SCRATCH');
+
+/** Chromium's own chatter would hide the page's. */
+const QUIET = ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+/** Real WebGPU, computed on the CPU: shaders and limits are those of a GPU, the speed is not. */
+const SOFTWARE_GPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+/** Long enough for a software GPU on two busy cores. */
+export const PATIENCE_MS = 300_000;
+
+/**
+ * Opens the page in a browser of its own, and closes both after the test.
+ *
+ * @param {import('node:test').TestContext} t
+ * @param {{backend?: 'cpu'|'webgpu', gpu?: boolean, phase?: string, route?: (context: import('playwright-core').BrowserContext) => Promise<void>}} options
+ */
+export async function openPage(t, { backend, gpu = backend === 'webgpu', phase = 'ready', route } = {}) {
+  const netLog = join(mkdtempSync(join(tmpdir(), 'ictus-')), 'net.json');
+  const browser = await chromium.launch({
+    executablePath: need('ICTUS_CHROMIUM'),
+    args: [...QUIET, ...(gpu ? SOFTWARE_GPU : ['--disable-features=WebGPU', '--disable-gpu']), `--log-net-log=${netLog}`],
+  });
+  t.after(() => browser.close());
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, acceptDownloads: true });
+  await route?.(context);
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
+  const opened = new Page(browser, page, netLog);
+  await page.addInitScript(() => {
+    const look = () => {
+      if (document.body?.dataset.phase === 'ready') globalThis.readyAt ??= Date.now();
+    };
+    new MutationObserver(look).observe(document, { subtree: true, childList: true, attributes: true });
+  });
+  await page.goto(backend ? `${URL_OF_PAGE}?backend=${backend}` : URL_OF_PAGE);
+  await page.waitForSelector(`body[data-phase="${phase}"]`);
+  return opened;
+}
+
+class Page {
+  /** @type {{url: string, at: number}[]} */
+  requests = [];
+  /** What reached the console as an error, and exceptions that nobody caught. */
+  errors = [];
+
+  constructor(browser, page, netLog) {
+    Object.assign(this, { browser, page, netLog });
+    page.on('request', (request) => this.requests.push({ url: request.url(), at: Date.now(), request }));
+    page.on('console', (message) => {
+      if (message.type() === 'error' || /panicked/.test(message.text())) this.errors.push(message.text());
+    });
+    page.on('pageerror', (error) => this.errors.push(String(error)));
+  }
+
+  /** Drags files and folders from the desktop onto the page. */
+  async drop(...paths) {
+    const session = await this.page.context().newCDPSession(this.page);
+    const data = { items: [], files: paths, dragOperationsMask: 1 };
+    for (const type of ['dragEnter', 'dragOver', 'drop']) {
+      await session.send('Input.dispatchDragEvent', { type, x: 640, y: 400, data });
+    }
+    await session.detach();
+  }
+
+  /** Chooses files, or one folder, with the page's buttons. */
+  async choose(what, ...paths) {
+    const [chooser] = await Promise.all([
+      this.page.waitForEvent('filechooser'),
+      this.page.locator(`[data-choose="${what}"]:visible`).first().click(),
+    ]);
+    await chooser.setFiles(what === 'folder' ? paths[0] : paths);
+  }
+
+  /** Waits until `count` scans are through, and returns what their rows say. */
+  async answers(count = 1) {
+    await this.page.waitForFunction((count) => {
+      const rows = [...document.querySelectorAll('[data-scan]')];
+      return rows.length >= count && rows.every((row) => ['classified', 'refused', 'cancelled'].includes(row.dataset.outcome));
+    }, count);
+    return this.page.$$eval('[data-scan]', (rows) => rows.map((row) => ({ ...row.dataset })));
+  }
+
+  /** Facts that the page's diagnostics state. */
+  async diagnostics() {
+    await this.page.click('#engine');
+    const text = await this.page.locator('.diagnostics-text').textContent();
+    await this.page.keyboard.press('Escape');
+    return JSON.parse(text);
+  }
+
+  /** Requests that left after the page had said that it was ready. */
+  async requestsSinceReady() {
+    const readyAt = await this.page.evaluate(() => globalThis.readyAt);
+    return this.requests
+      .filter(({ url }) => /^https?:/.test(url))
+      .filter(({ request, at }) => (request.timing().startTime > 0 ? request.timing().startTime : at) > readyAt)
+      .map(({ url }) => url);
+  }
+
+  /**
+   * Everything that pages and workers of our origin asked the network for, as Chromium's own log of it says. Closes the
+   * browser, which finishes the log.
+   */
+  async networkLog() {
+    await this.browser.close();
+    const { constants, events } = JSON.parse(readFileSync(this.netLog, 'utf8'));
+    const start = constants.logEventTypes.URL_REQUEST_START_JOB;
+    return events
+      .filter(({ type, params }) => type === start && /^(https?|wss?):/.test(params?.url ?? ''))
+      .filter(({ params }) => params.url.startsWith(ORIGIN) || params.initiator === ORIGIN)
+      .map(({ params }) => params.url);
+  }
+}
+
+/** Runs the native command line and returns its standard output. */
+export function trainer(...words) {
+  return execFileSync(TRAINER, words, { encoding: 'utf8', maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** What the native build answers on `path`: one report a scan. */
+export function predict(path) {
+  return trainer('predict', path, '--json').trim().split('\n').map((line) => JSON.parse(line));
+}
+
+/**
+ * Draws a synthetic head CT once and returns its folder.
+ *
+ * @param {string} name
+ * @param {'dicom'|'nifti'|'jpg'|'png'} format
+ * @param {...string} more
+ */
+export function phantom(name, format, ...more) {
+  const folder = join(SCRATCH, `${name}-${format}`);
+  if (!existsSync(folder)) {
+    mkdirSync(SCRATCH, { recursive: true });
+    trainer('phantom', '--out', folder, '--format', format, ...more);
+  }
+  return folder;
+}
+
+/** An empty folder for files that a test makes itself; it is removed after the test. */
+export function scratch(t) {
+  const folder = mkdtempSync(join(tmpdir(), 'ictus-drop-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+/** A folder with the slices of one patient of the study, named as the archive names them. */
+export function realScan(t, patient) {
+  const folder = scratch(t);
+  const name = new RegExp(`^${patient} \\(\\d+\\)\\.jpg$`);
+  for (const group of ['Normal', 'Stroke']) {
+    const from = join(need('ICTUS_DATA'), 'ct-ich/brain_ct_data', group);
+    for (const file of readdirSync(from)) if (name.test(file)) copyFileSync(join(from, file), join(folder, file));
+  }
+  if (readdirSync(folder).length === 0) throw new Error(`no slices of patient ${patient}`);
+  return folder;
+}
