@@ -1,71 +1,85 @@
 //! The rotation and shift under which the brain is its own mirror image.
+//!
+//! The outline of one slice is nearly symmetric about several lines, and a bleed makes it worse. Bands of slices are
+//! compared, each with its outline and its dark spaces (ventricles, fissures, cisterns), so that the fossae of the skull
+//! base and the ventricles must agree as well.
 
 use super::frame::Frame;
 use super::resample::{Kernel, bilinear};
-use super::{MirrorAxis, PreprocessConfig};
+use super::{MirrorAxis, PreprocessConfig, Symmetry};
+use std::ops::Range;
 
-/// Side of the grid on which mirror images are compared, and its spacing in working-frame pixels.
+/// Working-frame pixels averaged for the comparison.
+const STEP: usize = 4;
+/// Side of the grid on which mirror images are compared.
 const SIDE: usize = 65;
-const STEP: f32 = 4.0;
 /// Shifts of the axis that are tried, in half grid steps to either side.
-const SHIFTS: isize = 6;
+const SHIFTS: usize = 6;
+/// Sigma of the blur before the comparison, in grid steps.
+const BLUR: f32 = 0.6;
+/// Bands of slices that are compared.
+const BANDS: usize = 6;
 /// Asymmetry that a degree of rotation must save: a nearly round brain stays as it lies.
 const UPRIGHT: f32 = 0.0004;
+/// Hounsfield units below the brain's median at which a pixel counts as a dark space.
+const DARK_HU: f32 = 25.0;
+/// What a dark space is taken down to, where brain is 1 and outside is 0.
+const DARK: f32 = 0.3;
 
-/// The mirror axis of the mean mask of the slabs `core`; `None` if the mask is empty.
+/// The mirror axis of the brain on the slabs `kept`; its centre is that of the slabs `core`. `None` without brain.
 pub(super) fn mirror_axis(
     frame: &Frame,
     mask: &[bool],
+    kept: Range<usize>,
     core: &[usize],
+    median: f32,
     config: &PreprocessConfig,
 ) -> Option<MirrorAxis> {
-    let mut density = vec![0.0_f32; frame.area()];
-    for &slab in core {
-        for (sum, &pixel) in density.iter_mut().zip(&mask[slab * frame.area()..]) {
-            *sum += f32::from(u8::from(pixel));
+    let (x, y) = centre(frame, mask, core)?;
+    let bands = match config.symmetry {
+        Symmetry::Outline => Bands::new(frame, mask, &[core], DarkSpaces { median, level: 1.0 }, (x, y)),
+        Symmetry::Bands => {
+            let kept: Vec<usize> = kept.collect();
+            let slabs: Vec<&[usize]> = kept.chunks(kept.len().div_ceil(BANDS).max(1)).collect();
+            Bands::new(frame, mask, &slabs, DarkSpaces { median, level: DARK }, (x, y))
         }
-    }
-    let (mut sum, mut sum_x, mut sum_y) = (0.0_f64, 0.0_f64, 0.0_f64);
-    for (y, line) in density.chunks_exact(frame.columns).enumerate() {
-        for (x, &value) in line.iter().enumerate() {
-            sum += f64::from(value);
-            sum_x += f64::from(value) * x as f64;
-            sum_y += f64::from(value) * y as f64;
-        }
-    }
-    if sum == 0.0 {
-        return None;
-    }
-    let (x, y) = ((sum_x / sum) as f32, (sum_y / sum) as f32);
-    Kernel::gaussian(2.0).blur(&mut density, frame.columns);
-    let half = (SIDE / 2) as f32;
-    let grid: Vec<f32> = (0..SIDE * SIDE)
-        .map(|index| {
-            let (column, row) = ((index % SIDE) as f32 - half, (index / SIDE) as f32 - half);
-            bilinear(&density, frame.columns, x + STEP * column, y + STEP * row)
-        })
-        .collect();
-    let mut best: Option<Candidate> = None;
-    let mut consider = |degrees: f32| {
-        let candidate = Candidate::new(&grid, degrees);
-        if best.is_none_or(|best| candidate.cost < best.cost) {
-            best = Some(candidate);
-        }
-        best
     };
-    let steps = (config.max_rotation_degrees / 2.0).max(0.0) as i32;
-    let mut coarse = None;
-    for step in -steps..=steps {
-        coarse = consider(2.0 * step as f32);
-    }
-    let centre = coarse?.degrees;
-    for step in -3_i8..=3 {
-        consider(centre + 0.5 * f32::from(step));
-    }
-    let best = best?;
+    let coarse = bands.best(-config.max_rotation_degrees, config.max_rotation_degrees, 2.0)?;
+    let best = bands.best(coarse.degrees - 1.5, coarse.degrees + 1.5, 0.5)?;
     let (sine, cosine) = best.degrees.to_radians().sin_cos();
-    let shift = best.shift * STEP;
+    let shift = best.shift * STEP as f32;
     Some(MirrorAxis { x: x + cosine * shift, y: y + sine * shift, degrees: best.degrees, asymmetry: best.asymmetry })
+}
+
+/// The centre of the mask on the slabs `core`.
+fn centre(frame: &Frame, mask: &[bool], core: &[usize]) -> Option<(f32, f32)> {
+    let (mut count, mut sum_x, mut sum_y) = (0_u64, 0_u64, 0_u64);
+    for &slab in core {
+        let lines = mask[slab * frame.area()..(slab + 1) * frame.area()].chunks_exact(frame.columns);
+        for (y, line) in lines.enumerate() {
+            for (x, _) in line.iter().enumerate().filter(|&(_, &pixel)| pixel) {
+                count += 1;
+                sum_x += x as u64;
+                sum_y += y as u64;
+            }
+        }
+    }
+    (count > 0).then(|| ((sum_x as f64 / count as f64) as f32, (sum_y as f64 / count as f64) as f32))
+}
+
+/// How dark spaces are drawn.
+#[derive(Clone, Copy)]
+struct DarkSpaces {
+    /// Median of the brain in Hounsfield units.
+    median: f32,
+    level: f32,
+}
+
+impl DarkSpaces {
+    /// 1 for brain and anything brighter, down to `level` for dark spaces.
+    fn shade(self, hounsfield: f32) -> f32 {
+        1.0 - (1.0 - self.level) * ((self.median - hounsfield) / DARK_HU).clamp(0.0, 1.0)
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -77,34 +91,84 @@ struct Candidate {
     cost: f32,
 }
 
-impl Candidate {
-    /// The best shift at one rotation.
-    fn new(grid: &[f32], degrees: f32) -> Self {
-        let half = (SIDE / 2) as f32;
-        let (sine, cosine) = degrees.to_radians().sin_cos();
-        let turned: Vec<f32> = (0..SIDE * SIDE)
-            .map(|index| {
-                let (x, y) = ((index % SIDE) as f32 - half, (index / SIDE) as f32 - half);
-                bilinear(grid, SIDE, half + cosine * x - sine * y, half + sine * x + cosine * y)
+/// Reduced pictures of the bands: brain 1, dark spaces [`DARK`], outside 0.
+struct Bands {
+    pictures: Vec<Vec<f32>>,
+    columns: usize,
+    centre: (f32, f32),
+}
+
+impl Bands {
+    fn new(frame: &Frame, mask: &[bool], bands: &[&[usize]], dark: DarkSpaces, centre: (f32, f32)) -> Self {
+        let (rows, columns) = (frame.rows.div_ceil(STEP), frame.columns.div_ceil(STEP));
+        let blur = Kernel::gaussian(BLUR);
+        let pictures = bands
+            .iter()
+            .map(|slabs| {
+                let weight = 1.0 / (slabs.len() * STEP * STEP) as f32;
+                let mut picture = vec![0.0; rows * columns];
+                for &slab in *slabs {
+                    let pixels = slab * frame.area()..(slab + 1) * frame.area();
+                    let lines = mask[pixels].chunks_exact(frame.columns);
+                    for ((y, mask), values) in lines.enumerate().zip(frame.slab(slab).chunks_exact(frame.columns)) {
+                        let line = &mut picture[y / STEP * columns..(y / STEP + 1) * columns];
+                        for ((sum, mask), values) in line.iter_mut().zip(mask.chunks(STEP)).zip(values.chunks(STEP)) {
+                            for (&value, _) in values.iter().zip(mask).filter(|&(_, &brain)| brain) {
+                                *sum += weight * dark.shade(value);
+                            }
+                        }
+                    }
+                }
+                blur.blur(&mut picture, columns);
+                picture
             })
             .collect();
-        let energy: f32 = turned.iter().map(|value| value * value).sum();
-        let mut best = Self { degrees, shift: 0.0, asymmetry: f32::INFINITY, cost: f32::INFINITY };
-        for shift in -SHIFTS..=SHIFTS {
-            let mut difference = 0.0;
-            for line in turned.chunks_exact(SIDE) {
-                for (column, &value) in line.iter().enumerate() {
-                    let mirrored = (SIDE as isize - 1 - column as isize + shift).rem_euclid(SIDE as isize) as usize;
-                    let step = value - line[mirrored];
-                    difference += step * step;
+        let reduced = |position: f32| (position + 0.5) / STEP as f32 - 0.5;
+        Self { pictures, columns, centre: (reduced(centre.0), reduced(centre.1)) }
+    }
+
+    /// The candidate of least cost among rotations from `low` to `high`.
+    fn best(&self, low: f32, high: f32, step: f32) -> Option<Candidate> {
+        let steps = ((high - low) / step).max(0.0) as u16;
+        let candidates = (0..=steps).map(|index| self.at(low + step * f32::from(index)));
+        candidates.min_by(|a, b| a.cost.total_cmp(&b.cost))
+    }
+
+    /// The best shift at one rotation.
+    fn at(&self, degrees: f32) -> Candidate {
+        let half = (SIDE / 2) as f32;
+        let (sine, cosine) = degrees.to_radians().sin_cos();
+        let mut differences = [0.0_f32; 2 * SHIFTS + 1];
+        let mut energy = 0.0;
+        // Room on both sides for the shifts.
+        let mut line = [0.0_f32; SIDE + 4 * SHIFTS];
+        let mut mirrored = line;
+        for picture in &self.pictures {
+            for row in 0..SIDE {
+                let y = row as f32 - half;
+                for column in 0..SIDE {
+                    let x = column as f32 - half;
+                    let (x, y) = (cosine * x - sine * y, sine * x + cosine * y);
+                    let value = bilinear(picture, self.columns, self.centre.0 + x, self.centre.1 + y);
+                    line[2 * SHIFTS + column] = value;
+                    mirrored[2 * SHIFTS + SIDE - 1 - column] = value;
+                    energy += value * value;
+                }
+                for (shift, difference) in differences.iter_mut().enumerate() {
+                    let pairs = line[SHIFTS..].iter().zip(&mirrored[2 * SHIFTS - shift..]);
+                    *difference += pairs.take(SIDE + 2 * SHIFTS).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
                 }
             }
+        }
+        let mut best = Candidate { degrees, shift: 0.0, asymmetry: f32::INFINITY, cost: f32::INFINITY };
+        for (shift, difference) in differences.into_iter().enumerate() {
             let asymmetry = difference / energy.max(f32::MIN_POSITIVE);
-            let cost = asymmetry + UPRIGHT * degrees.abs();
-            if cost < best.cost {
-                best = Self { degrees, shift: shift as f32 / 2.0, asymmetry, cost };
+            if asymmetry < best.asymmetry {
+                best.asymmetry = asymmetry;
+                best.shift = (shift as f32 - SHIFTS as f32) / 2.0;
             }
         }
+        best.cost = best.asymmetry + UPRIGHT * degrees.abs();
         best
     }
 }

@@ -38,6 +38,8 @@ pub struct PreprocessConfig {
     pub core_fraction: f32,
     /// Fewest slices with brain.
     pub min_slices: usize,
+    /// What has to be symmetric about the mirror axis.
+    pub symmetry: Symmetry,
     /// Largest rotation searched to either side, in degrees.
     pub max_rotation_degrees: f32,
     /// Area of the largest brain slices as a fraction of the network input.
@@ -54,10 +56,21 @@ pub struct PreprocessConfig {
     pub usual_coverage_mm: f32,
 }
 
+/// What the search for the mirror axis compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Symmetry {
+    /// The mean outline of the larger slices, as the reference study did. Several lines divide it about equally well:
+    /// the axis can be 15 degrees off.
+    Outline,
+    /// The outline and the dark spaces (ventricles, fissures, cisterns) of six bands of slices.
+    Bands,
+}
+
 impl Default for PreprocessConfig {
     fn default() -> Self {
         Self {
-            version: 1,
+            version: 2,
             rows: 96,
             columns: 80,
             frame_px: 325,
@@ -73,6 +86,7 @@ impl Default for PreprocessConfig {
             keep_fraction: 0.06,
             core_fraction: 0.6,
             min_slices: 3,
+            symmetry: Symmetry::Bands,
             max_rotation_degrees: 50.0,
             brain_fraction: 0.72 * 0.86,
             blur: 0.4,

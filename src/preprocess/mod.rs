@@ -23,7 +23,7 @@ mod strip;
 #[cfg(test)]
 mod tests;
 
-pub use config::PreprocessConfig;
+pub use config::{PreprocessConfig, Symmetry};
 pub use figure::contact_sheet;
 
 use crate::volume::Volume;
@@ -191,9 +191,9 @@ pub fn prepare_stages(volume: &Volume, config: &PreprocessConfig) -> Result<Prep
     }
     let mask = strip.cut_rim(&frame, kept.clone(), config.rim_cut_px);
     let core: Vec<usize> = large(config.core_fraction).collect();
-    let axis =
-        align::mirror_axis(&frame, &mask, &core, config).ok_or(PreprocessError::NoBrain { slices: volume.slices() })?;
     let median = resample::masked_median(&frame, &mask, &core);
+    let axis = align::mirror_axis(&frame, &mask, kept.clone(), &core, median, config)
+        .ok_or(PreprocessError::NoBrain { slices: volume.slices() })?;
     let target_area = config.brain_fraction * (config.rows * config.columns) as f32;
     let scale = (brain_area / target_area).sqrt();
     let grid = resample::Grid::new(axis, scale, config);
