@@ -60,8 +60,7 @@ impl Block {
         if self.norm_last {
             self.norm.forward(kernels::max_pool3d(relu(features), self.pool))
         } else {
-            let active = kernels::batch_norm_relu(&self.norm, features);
-            if self.pool == [1; 3] { active } else { kernels::max_pool3d(active, self.pool) }
+            kernels::batch_norm_relu_pool(&self.norm, features, self.pool)
         }
     }
 }

@@ -544,3 +544,93 @@ impl Dot<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::cpu::machine::{run_with, vectors};
+
+    const INPUTS: usize = 3;
+    const CHANNEL: usize = 200;
+    const PITCH: usize = 2 * MULTIPLE;
+    const OFFSETS: [usize; 4] = [0, 1, 17, 40];
+
+    /// Numbers without pattern.
+    fn noise(len: usize) -> Vec<f32> {
+        let mut state = 1_u32;
+        std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / 8_388_608.0 - 1.0
+        })
+        .take(len)
+        .collect()
+    }
+
+    #[test]
+    fn every_vector_width_convolves_as_the_sum_says() {
+        let x = noise(INPUTS * CHANNEL + OFFSETS[3] + PITCH);
+        for outputs in 1..9 {
+            let weights = noise(outputs * INPUTS * OFFSETS.len());
+            let weight = |o: usize, i: usize, k: usize| weights[(o * INPUTS + i) * OFFSETS.len() + k];
+            let packed = PackedWeight::new(outputs, INPUTS, OFFSETS.len(), weight);
+            let bias = noise(outputs.next_multiple_of(CHANNELS));
+            for name in vectors() {
+                let mut y = vec![0.0; outputs.next_multiple_of(CHANNELS) * PITCH];
+                run_with(
+                    name,
+                    Correlation {
+                        x: &x,
+                        channel: CHANNEL,
+                        inputs: INPUTS,
+                        offsets: &OFFSETS,
+                        weight: &packed.0,
+                        bias: &bias,
+                        y: &mut y,
+                        pitch: PITCH,
+                        outputs,
+                    },
+                );
+                for o in 0..outputs {
+                    for p in 0..PITCH {
+                        let mut sum = bias[o];
+                        for i in 0..INPUTS {
+                            for (k, offset) in OFFSETS.iter().enumerate() {
+                                sum += weight(o, i, k) * x[i * CHANNEL + p + offset];
+                            }
+                        }
+                        assert!((y[o * PITCH + p] - sum).abs() < 1e-5, "{name}, {outputs} outputs");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_vector_width_sums_weight_gradients_as_the_sum_says() {
+        let x = noise(INPUTS * CHANNEL + OFFSETS[3] + PITCH);
+        for (outputs, taps) in (1..9).flat_map(|o| (1..=OFFSETS.len()).map(move |t| (o, t))) {
+            let dy = noise(outputs * PITCH);
+            for name in vectors() {
+                let mut sums = vec![1.0; outputs * INPUTS * taps];
+                run_with(
+                    name,
+                    WeightGradient {
+                        x: &x,
+                        channel: CHANNEL,
+                        inputs: INPUTS,
+                        offsets: &OFFSETS[..taps],
+                        dy: &dy,
+                        pitch: PITCH,
+                        outputs,
+                        sums: &mut sums,
+                    },
+                );
+                for (at, got) in sums.iter().enumerate() {
+                    let (o, i, k) = (at / taps / INPUTS, at / taps % INPUTS, at % taps);
+                    let sum: f32 = (0..PITCH).map(|p| dy[o * PITCH + p] * x[i * CHANNEL + p + OFFSETS[k]]).sum();
+                    assert!((got - 1.0 - sum).abs() < 1e-4, "{name}, {outputs} outputs");
+                }
+            }
+        }
+    }
+}

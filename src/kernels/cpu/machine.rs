@@ -68,11 +68,33 @@ pub(super) fn dispatch(kernel: impl Kernel) {
     }
 }
 
-/// Runs `kernel` without vector instructions of a particular machine, for comparison in tests.
+/// Names of the vectors this machine can run.
 #[cfg(test)]
-pub(super) fn dispatch_portable(kernel: impl Kernel) {
-    // SAFETY: portable lanes use no special instructions.
-    unsafe { kernel.run::<Portable>() }
+pub(super) fn vectors() -> Vec<&'static str> {
+    let mut names = vec!["portable"];
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            names.push("AVX2");
+        }
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            names.push("AVX-512");
+        }
+    }
+    names
+}
+
+/// Runs `kernel` with the vectors of a name from [`vectors`].
+#[cfg(test)]
+pub(super) fn run_with(name: &str, kernel: impl Kernel) {
+    // SAFETY: names are listed only where their features were detected.
+    match name {
+        #[cfg(target_arch = "x86_64")]
+        "AVX2" => unsafe { x86::run_avx2(kernel) },
+        #[cfg(target_arch = "x86_64")]
+        "AVX-512" => unsafe { x86::run_avx512(kernel) },
+        _ => unsafe { kernel.run::<Portable>() },
+    }
 }
 
 /// Calls `job` with every index below `count`, on all threads there are.

@@ -49,21 +49,49 @@ impl Pool {
                 for y in y..y + rows {
                     let start = (z * height + y) * width;
                     let source = &image[start..][..pooled_width * columns];
-                    for (x, ((best, place), window)) in
-                        output.iter_mut().zip(places.iter_mut()).zip(source.chunks_exact(columns)).enumerate()
-                    {
-                        for (dx, &value) in window.iter().enumerate() {
-                            // NaN wins, so that a broken input stays visible.
-                            if value > *best || value.is_nan() {
-                                *best = value;
-                                *place = (start + x * columns + dx) as u32;
-                            }
-                        }
+                    // Windows of a size known to the compiler become vectors.
+                    match columns {
+                        1 => pool_row::<1>(source, start, output, places),
+                        2 => pool_row::<2>(source, start, output, places),
+                        3 => pool_row::<3>(source, start, output, places),
+                        _ => pool_wide_row(source, columns, start, output, places),
                     }
                 }
             }
         }
     }
+}
+
+/// Takes the maxima of `output` and the windows of `row`, which starts at `start` of the image.
+#[inline(always)]
+fn pool_row<const COLUMNS: usize>(row: &[f32], start: usize, output: &mut [f32], places: &mut [u32]) {
+    let (windows, _) = row.as_chunks::<COLUMNS>();
+    for (x, ((best, place), window)) in output.iter_mut().zip(places.iter_mut()).zip(windows).enumerate() {
+        for (dx, &value) in window.iter().enumerate() {
+            let wins = wins(value, *best);
+            *place = if wins { (start + x * COLUMNS + dx) as u32 } else { *place };
+            *best = if wins { value } else { *best };
+        }
+    }
+}
+
+fn pool_wide_row(row: &[f32], columns: usize, start: usize, output: &mut [f32], places: &mut [u32]) {
+    for (x, ((best, place), window)) in
+        output.iter_mut().zip(places.iter_mut()).zip(row.chunks_exact(columns)).enumerate()
+    {
+        for (dx, &value) in window.iter().enumerate() {
+            if wins(value, *best) {
+                *best = value;
+                *place = (start + x * columns + dx) as u32;
+            }
+        }
+    }
+}
+
+/// Whether `value` replaces the maximum so far. NaN does, so that a broken input stays visible.
+#[inline(always)]
+fn wins(value: f32, best: f32) -> bool {
+    (value > best) | value.is_nan()
 }
 
 /// Maxima of all images, and where they lie.
