@@ -2,7 +2,8 @@
 //!
 //! [`draw`] turns a [`PhantomConfig`] into a [`Phantom`]: a volume in Hounsfield units with scalp, skull and skull base,
 //! brain, ventricles and cisterns, partial volume and noise, and bleeds of the five intracranial types with their true
-//! mask. The same configuration gives the same voxels on every platform.
+//! mask. The same configuration gives the same voxels on every platform. [`write`] stores one as DICOM,
+//! NIfTI or pictures.
 //!
 //! The head is a mathematical drawing of nobody; wherever one is shown it is said to be synthetic.
 //!
@@ -22,6 +23,7 @@ mod random;
 mod raster;
 mod samples;
 mod shape;
+pub mod write;
 
 pub use raster::draw;
 pub use samples::{Sample, samples};
@@ -226,6 +228,8 @@ pub struct DrawnBleed {
 /// A synthetic scan with its truth.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Phantom {
+    /// What was asked for.
+    pub config: PhantomConfig,
     /// Whole Hounsfield units from -1024 to 3071.
     pub volume: Volume,
     /// Bleed [label](BleedKind::label) of each voxel, 0 where there is none; laid out like the volume.

@@ -97,7 +97,7 @@ pub fn draw(config: &PhantomConfig) -> Result<Phantom, PhantomError> {
         Spacing { slice_mm: Some(config.slice_mm), row_mm: Some(config.pixel_mm), column_mm: Some(config.pixel_mm) };
     let shape = [config.slices, config.rows, config.columns];
     let volume = Volume::new(voxels, shape, spacing, ValueScale::Hounsfield, Orientation::Stated)?;
-    Ok(Phantom { volume, mask, bleeds })
+    Ok(Phantom { config: config.clone(), volume, mask, bleeds })
 }
 
 /// The share of blood above which as many voxels lie as the blood would fill: a mask of the true volume, also for

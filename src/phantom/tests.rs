@@ -45,7 +45,10 @@ fn no_bleed_leaves_the_mask_empty() {
 #[test]
 fn blood_lies_inside_the_skull_and_is_brighter_than_brain() {
     for kind in BleedKind::ALL {
-        let phantom = small(vec![Bleed::new(kind, 20.0)]);
+        let bleeds = vec![Bleed::new(kind, 20.0)];
+        let config =
+            PhantomConfig { slices: 24, rows: 256, columns: 256, pixel_mm: 0.9, bleeds, ..PhantomConfig::default() };
+        let phantom = draw(&config).unwrap();
         let labelled = phantom.mask.iter().zip(phantom.volume.voxels()).filter(|(label, _)| **label > 0);
         let mut blood: Vec<f32> = labelled.map(|(_, v)| *v).collect();
         blood.sort_by(f32::total_cmp);
