@@ -14,6 +14,7 @@ pub mod network;
 pub mod phantom;
 pub mod preprocess;
 pub mod report;
+pub mod screen;
 pub mod volume;
 #[cfg(feature = "web")]
 pub mod web;

@@ -27,7 +27,7 @@ pub fn answer(scan: &Scan, input: &NetworkInput, logits: &Logits, calibration: &
         .iter()
         .enumerate()
         .map(|(position, source)| {
-            let index = input.slices.contains(&position).then(|| position - input.slices.start);
+            let index = input.slice_of(position);
             let logit = index.and_then(|z| logits.slices.get(z));
             SliceReport {
                 position,
