@@ -17,6 +17,10 @@ const SIDE: usize = 65;
 const SHIFTS: usize = 6;
 /// Sigma of the blur before the comparison, in grid steps.
 const BLUR: f32 = 0.6;
+/// Sums kept side by side, so that they vectorise and their order is fixed.
+const LANES: usize = 8;
+/// Grid columns compared at any shift, in whole lanes.
+const SPAN: usize = (SIDE + 2 * SHIFTS).next_multiple_of(LANES);
 /// Bands of slices that are compared.
 const BANDS: usize = 6;
 /// Asymmetry that a degree of rotation must save: a nearly round brain stays as it lies.
@@ -138,10 +142,10 @@ impl Bands {
     fn at(&self, degrees: f32) -> Candidate {
         let half = (SIDE / 2) as f32;
         let (sine, cosine) = degrees.to_radians().sin_cos();
-        let mut differences = [0.0_f32; 2 * SHIFTS + 1];
+        let mut differences = [[0.0_f32; LANES]; 2 * SHIFTS + 1];
         let mut energy = 0.0;
-        // Room on both sides for the shifts.
-        let mut line = [0.0_f32; SIDE + 4 * SHIFTS];
+        // Room on both sides for the shifts, and for whole chunks of lanes.
+        let mut line = [0.0_f32; SPAN + 2 * SHIFTS];
         let mut mirrored = line;
         for picture in &self.pictures {
             for row in 0..SIDE {
@@ -155,14 +159,18 @@ impl Bands {
                     energy += value * value;
                 }
                 for (shift, difference) in differences.iter_mut().enumerate() {
-                    let pairs = line[SHIFTS..].iter().zip(&mirrored[2 * SHIFTS - shift..]);
-                    *difference += pairs.take(SIDE + 2 * SHIFTS).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
+                    let shifted = mirrored[2 * SHIFTS - shift..].chunks_exact(LANES);
+                    for (a, b) in line[SHIFTS..SHIFTS + SPAN].chunks_exact(LANES).zip(shifted) {
+                        for ((sum, a), b) in difference.iter_mut().zip(a).zip(b) {
+                            *sum += (a - b) * (a - b);
+                        }
+                    }
                 }
             }
         }
         let mut best = Candidate { degrees, shift: 0.0, asymmetry: f32::INFINITY, cost: f32::INFINITY };
         for (shift, difference) in differences.into_iter().enumerate() {
-            let asymmetry = difference / energy.max(f32::MIN_POSITIVE);
+            let asymmetry = difference.iter().sum::<f32>() / energy.max(f32::MIN_POSITIVE);
             if asymmetry < best.asymmetry {
                 best.asymmetry = asymmetry;
                 best.shift = (shift as f32 - SHIFTS as f32) / 2.0;

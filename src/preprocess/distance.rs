@@ -12,7 +12,7 @@ pub(super) fn capped_distance2(source: &[bool], columns: usize, cap: usize, out:
     let mut above = vec![far; columns];
     for (pixels, line) in source.chunks_exact(columns).zip(out.chunks_exact_mut(columns)) {
         for ((nearest, &is_source), pixel) in above.iter_mut().zip(pixels).zip(line) {
-            *nearest = if is_source { 0 } else { (*nearest + 1).min(far) };
+            *nearest = if is_source { 0 } else { nearest.saturating_add(1).min(far) };
             *pixel = *nearest;
         }
     }
@@ -20,16 +20,20 @@ pub(super) fn capped_distance2(source: &[bool], columns: usize, cap: usize, out:
     let mut squares = vec![far * far; columns + 2 * reach];
     for line in out.chunks_exact_mut(columns).take(rows).rev() {
         for ((nearest, square), pixel) in below.iter_mut().zip(&mut squares[reach..]).zip(line.iter()) {
-            *nearest = (*nearest + 1).min(*pixel);
-            *square = *nearest * *nearest;
+            *nearest = nearest.saturating_add(1).min(*pixel);
+            *square = nearest.wrapping_mul(*nearest);
         }
         line.copy_from_slice(&squares[reach..reach + columns]);
+        if below.iter().all(|&nearest| nearest == far) {
+            continue;
+        }
         for step in 1..=reach {
             let added = (step * step) as i16;
             let left = &squares[reach - step..reach - step + columns];
             let right = &squares[reach + step..reach + step + columns];
             for ((pixel, &left), &right) in line.iter_mut().zip(left).zip(right) {
-                *pixel = (*pixel).min(left.min(right) + added);
+                // Saturating, because checked additions keep the loop from being vectorised.
+                *pixel = (*pixel).min(left.min(right).saturating_add(added));
             }
         }
     }

@@ -191,7 +191,7 @@ pub fn prepare_stages(volume: &Volume, config: &PreprocessConfig) -> Result<Prep
     }
     let mask = strip.cut_rim(&frame, kept.clone(), config.rim_cut_px);
     let core: Vec<usize> = large(config.core_fraction).collect();
-    let median = resample::masked_median(&frame, &mask, &core);
+    let median = resample::masked_median(&frame, &mask, &core, config);
     let axis = align::mirror_axis(&frame, &mask, kept.clone(), &core, median, config)
         .ok_or(PreprocessError::NoBrain { slices: volume.slices() })?;
     let target_area = config.brain_fraction * (config.rows * config.columns) as f32;

@@ -12,23 +12,17 @@ const MIN_COVERAGE: f32 = 0.15;
 const MASK_COVERAGE: f32 = 0.3;
 
 /// The median of the brain on the slabs `core`, in Hounsfield units.
-pub(super) fn masked_median(frame: &Frame, mask: &[bool], core: &[usize]) -> f32 {
-    let values = || {
-        core.iter().flat_map(|&slab| {
-            let mask = &mask[slab * frame.area()..(slab + 1) * frame.area()];
-            frame.slab(slab).iter().zip(mask).filter(|&(_, &inside)| inside).map(|(&value, _)| value)
-        })
-    };
-    let low = values().fold(f32::INFINITY, f32::min);
-    let high = values().fold(f32::NEG_INFINITY, f32::max);
-    if low >= high {
-        return if low.is_finite() { low } else { 0.0 };
+pub(super) fn masked_median(frame: &Frame, mask: &[bool], core: &[usize], config: &PreprocessConfig) -> f32 {
+    let low = config.window_low_hu;
+    let last = ((config.window_high_hu - low) * BINS_PER_HU).max(0.0) as usize;
+    let mut bins = vec![0_usize; last + 1];
+    for &slab in core {
+        let mask = &mask[slab * frame.area()..(slab + 1) * frame.area()];
+        for (&value, _) in frame.slab(slab).iter().zip(mask).filter(|&(_, &brain)| brain) {
+            bins[(((value - low) * BINS_PER_HU) as usize).min(last)] += 1;
+        }
     }
-    let mut bins = vec![0_u32; ((high - low) * BINS_PER_HU) as usize + 1];
-    for value in values() {
-        bins[((value - low) * BINS_PER_HU) as usize] += 1;
-    }
-    let half = bins.iter().sum::<u32>() / 2;
+    let half = bins.iter().sum::<usize>() / 2;
     let mut below = 0;
     for (bin, &count) in bins.iter().enumerate() {
         if below + count > half {
@@ -37,7 +31,7 @@ pub(super) fn masked_median(frame: &Frame, mask: &[bool], core: &[usize]) -> f32
         }
         below += count;
     }
-    high
+    low
 }
 
 /// The network's grid in the working frame: an [`Alignment`] to working-frame pixels.
