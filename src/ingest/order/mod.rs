@@ -82,8 +82,8 @@ pub fn repair(stack: &Stack<'_>) -> Repair {
     }
     let base: Vec<BaseSigns> = thumbs.iter().map(BaseSigns::of).collect();
 
-    let mut order = cut(&steps, &base, unit);
-    let circle = order.clone();
+    let circle = cut(&steps, &base, unit, named.clone());
+    let mut order = circle.clone();
     steps.shorten(&mut order, HEAD_START * unit);
     if order != circle {
         // Names that are wrong once are trusted less for the rest.
@@ -93,6 +93,7 @@ pub fn repair(stack: &Stack<'_>) -> Repair {
     if from_nothing {
         order = rebuilt;
     }
+    let mut order = cut(&steps, &base, unit, order);
     let upright = baseness(&order, &base);
     let rising = order.iter().zip(order.iter().skip(1)).filter(|(below, above)| below < above).count() * 2 >= n;
     let sure_of_ends = upright.abs() >= CLEAR_BASENESS;
@@ -147,18 +148,18 @@ fn describe(order: &[usize], sure_of_ends: bool) -> String {
     if sure_of_ends { what } else { format!("{what} {UNSURE_OF_ENDS}.") }
 }
 
-/// The circle of names, cut at its longest step unless the names' own ends are as good a cut.
-fn cut(steps: &Steps, base: &[BaseSigns], unit: f32) -> Vec<usize> {
-    let n = base.len();
-    let named: Vec<usize> = (0..n).collect();
-    let longest = (1..n).max_by(|&a, &b| steps.get(a - 1, a).total_cmp(&steps.get(b - 1, b)));
-    let Some(start) = longest else { return named };
-    if steps.get(start - 1, start) < steps.get(n - 1, 0) + CUT_MARGIN * unit {
-        return named;
+/// The same circle of slices, cut at its longest step unless its present ends are as good a cut.
+fn cut(steps: &Steps, base: &[BaseSigns], unit: f32, order: Vec<usize>) -> Vec<usize> {
+    let seams = order.iter().zip(order.iter().skip(1)).map(|(&below, &above)| steps.get(below, above));
+    let longest = seams.enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
+    let (Some((seam, step)), Some(&first), Some(&last)) = (longest, order.first(), order.last()) else { return order };
+    if step < steps.get(last, first) + CUT_MARGIN * unit {
+        return order;
     }
-    let turned: Vec<usize> = (0..n).map(|place| (place + start) % n).collect();
+    let mut turned = order.clone();
+    turned.rotate_left(seam + 1);
     // A real seam sets the base and the vertex apart; a jump inside the head does not.
-    if baseness(&turned, base).abs() > baseness(&named, base).abs() { turned } else { named }
+    if baseness(&turned, base).abs() > baseness(&order, base).abs() { turned } else { order }
 }
 
 #[cfg(test)]
