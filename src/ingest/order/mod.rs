@@ -7,7 +7,7 @@
 //! A volume is a chain of similar pictures, so a good order is a short path through all slices, the length of a step
 //! being the root mean square difference of two blurred thumbnails. [`repair`] tries, in this order: cutting the circle
 //! of names where the step is longest, moving or reversing runs of slices, and building the path from nothing. Which end
-//! is the skull base is then read from the anatomy ([`baseness`]): the base has air cells and bone inside the head.
+//! is the skull base is then read from the anatomy ([`baseness`]): the base has air cells and many edges inside the head.
 
 mod path;
 mod thumb;
@@ -47,6 +47,8 @@ const FEWEST: usize = 5;
 /// How many median steps shorter another order must be before it replaces the order of the names. In 122 well-ordered
 /// scans of two hospitals no single move shortens the path by more than 0.25.
 pub const HEAD_START: f32 = 0.5;
+/// Fewer slices than this may show too little of the head to tell its ends: the base alone has air at both.
+const FEWEST_FOR_ENDS: usize = 10;
 /// What is left of [`HEAD_START`] once a slice is known to be misplaced.
 const SECOND_DOUBT: f32 = 0.2;
 /// A cut elsewhere on the circle of names has to be longer than theirs by this much, in median steps. The margin is
@@ -55,7 +57,8 @@ const SECOND_DOUBT: f32 = 0.2;
 const CUT_MARGIN: f32 = 0.05;
 /// Mean step over mean distance of all pairs; above it the pictures are no chain of neighbours at all.
 const LOOSEST: f32 = 0.75;
-/// [`baseness`] below minus this: the stack stands on its head. Upright scans have 0.3 to 1.5.
+/// [`baseness`] below minus this: the stack stands on its head. Of 122 upright scans, 120 have more than 0.2 and none
+/// less than 0.
 const CLEAR_BASENESS: f32 = 0.2;
 
 /// Finds the anatomical order of a picture stack, preferring the order of the names.
@@ -96,7 +99,7 @@ pub fn repair(stack: &Stack<'_>) -> Repair {
     let mut order = cut(&steps, &base, unit, order);
     let upright = baseness(&order, &base);
     let rising = order.iter().zip(order.iter().skip(1)).filter(|(below, above)| below < above).count() * 2 >= n;
-    let sure_of_ends = upright.abs() >= CLEAR_BASENESS;
+    let sure_of_ends = n >= FEWEST_FOR_ENDS && upright.abs() >= CLEAR_BASENESS;
     if (sure_of_ends && upright < 0.0) || (!sure_of_ends && from_nothing && !rising) {
         order.reverse();
     }
@@ -111,6 +114,21 @@ pub fn repair(stack: &Stack<'_>) -> Repair {
         Some(Warning::new("order_uncertain", message))
     };
     Repair { as_named: order, changed, confidence, warning }
+}
+
+/// How far a stack is from any order: the path through the slices as they stand, in lengths of the shortest path found.
+///
+/// 1 is perfect order. `None` where the pictures cannot tell, as with fewer than five slices or slices that are alike.
+pub fn disorder(stack: &Stack<'_>) -> Option<f32> {
+    let area = stack.rows.saturating_mul(stack.columns);
+    if stack.slices.len() < FEWEST || area == 0 || stack.slices.iter().any(|slice| slice.len() != area) {
+        return None;
+    }
+    let blurred: Vec<Vec<f32>> = Thumb::of_stack(stack).iter().map(Thumb::blurred).collect();
+    let steps = Steps::between(&blurred);
+    let shortest = steps.length(&steps.rebuild());
+    let stands: Vec<usize> = (0..stack.slices.len()).collect();
+    (shortest > f32::EPSILON).then(|| steps.length(&stands) / shortest)
 }
 
 fn uncertain(n: usize, why: &str) -> Repair {

@@ -10,9 +10,7 @@ const WINDOW: (f32, f32) = (-20.0, 100.0);
 const TISSUE: f32 = 20.0;
 /// Grey below which a pixel inside the head is air (or fat, where the values reach that low).
 const AIR: f32 = 15.0;
-/// Grey of bone, with its partial volume at this size.
-const BONE: f32 = 180.0;
-/// Pixels from the skin to the inner table of the skull, about 15 mm: bone and edges deeper than this are the base's.
+/// Pixels from the skin to the inner table of the skull, about 15 mm: edges deeper than this are mostly the base's.
 const SHELL: usize = 5;
 
 /// A slice of `SIDE * SIDE` area means, grey 0..255 of the brain window, row after row.
@@ -90,9 +88,7 @@ fn blur(grey: &[f32], stride: usize) -> Vec<f32> {
 pub(super) struct BaseSigns {
     /// Air inside the head: sinuses, mastoid cells, airways.
     air: f32,
-    /// Bone deep inside the head: petrous bones, orbits, clivus.
-    bone: f32,
-    /// Edges deep inside the head.
+    /// Edges deep inside the head: petrous bones, orbits, cisterns. Bone itself is no sign: the vertex is full of it.
     edges: f32,
 }
 
@@ -100,21 +96,17 @@ impl BaseSigns {
     pub(super) fn of(thumb: &Thumb) -> Self {
         let head = filled_head(thumb);
         let deep = eroded(&head, SHELL);
-        let mut signs = Self { air: 0.0, bone: 0.0, edges: 0.0 };
+        let mut signs = Self { air: 0.0, edges: 0.0 };
         for row in 1..SIDE - 1 {
             for column in 1..SIDE - 1 {
-                let grey = thumb.at(row, column);
                 let place = row * SIDE + column;
-                if head.get(place) == Some(&true) && grey < AIR {
+                if head.get(place) == Some(&true) && thumb.at(row, column) < AIR {
                     signs.air += 1.0;
                 }
                 if deep.get(place) == Some(&true) {
                     let across = thumb.at(row, column + 1) - thumb.at(row, column - 1);
                     let down = thumb.at(row + 1, column) - thumb.at(row - 1, column);
                     signs.edges += across.hypot(down) / 2.0;
-                    if grey > BONE {
-                        signs.bone += 1.0;
-                    }
                 }
             }
         }
@@ -122,8 +114,8 @@ impl BaseSigns {
     }
 }
 
-/// How clearly the start of `order` is the skull base: the centres of air, deep bone and deep edges along the stack
-/// (-1 the first slice, 1 the last), averaged and negated. Above 0 the base comes first.
+/// How clearly the start of `order` is the skull base: the centres of air and of deep edges along the stack (-1 the
+/// first slice, 1 the last), averaged and negated. Above 0 the base comes first.
 pub(super) fn baseness(order: &[usize], signs: &[BaseSigns]) -> f32 {
     let last = order.len().saturating_sub(1).max(1) as f32;
     let centre = |sign: fn(&BaseSigns) -> f32| {
@@ -134,7 +126,7 @@ pub(super) fn baseness(order: &[usize], signs: &[BaseSigns]) -> f32 {
         }
         moment / total
     };
-    -(centre(|s| s.air) + centre(|s| s.bone) + centre(|s| s.edges)) / 3.0
+    -(centre(|s| s.air) + centre(|s| s.edges)) / 2.0
 }
 
 /// The head with its holes filled: everything that air outside cannot reach.
