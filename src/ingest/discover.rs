@@ -1,9 +1,12 @@
 //! The first pass: which scans a drop holds.
 
 use super::detect::{Content, detect, is_junk};
+use super::dicom::{DicomPlan, find_series};
 use super::group::group_pictures;
 use super::images::PicturePlan;
-use super::{Fault, InputFile, Progress, ReadError, ReadProgress, RefusedScan, Scan, ScanKind};
+use super::nifti::{NiftiPlan, pair_up};
+use super::zip::{Budget, entries, unpacked};
+use super::{Fault, InputFile, Progress, ReadError, ReadProgress, RefusedScan, Scan, ScanKind, limits};
 use std::ops::ControlFlow;
 
 /// What a drop holds.
@@ -29,6 +32,8 @@ pub struct ScanPlan {
 #[derive(Clone)]
 enum Reader {
     Pictures(PicturePlan),
+    Nifti(Box<NiftiPlan>),
+    Dicom(DicomPlan),
 }
 
 impl ScanPlan {
@@ -36,6 +41,8 @@ impl ScanPlan {
     pub fn name(&self) -> &str {
         match &self.reader {
             Reader::Pictures(plan) => &plan.name,
+            Reader::Nifti(plan) => plan.name(),
+            Reader::Dicom(plan) => &plan.name,
         }
     }
 
@@ -43,6 +50,8 @@ impl ScanPlan {
     pub fn kind(&self) -> ScanKind {
         match &self.reader {
             Reader::Pictures(_) => ScanKind::Images,
+            Reader::Nifti(_) => ScanKind::Nifti,
+            Reader::Dicom(_) => ScanKind::Dicom,
         }
     }
 
@@ -50,6 +59,8 @@ impl ScanPlan {
     pub fn slices(&self) -> usize {
         match &self.reader {
             Reader::Pictures(plan) => plan.files.len(),
+            Reader::Nifti(plan) => plan.slices(),
+            Reader::Dicom(plan) => plan.slices(),
         }
     }
 
@@ -57,6 +68,8 @@ impl ScanPlan {
     pub fn sources(&self) -> Vec<String> {
         match &self.reader {
             Reader::Pictures(plan) => plan.files.iter().map(|file| file.path.clone()).collect(),
+            Reader::Nifti(plan) => plan.sources(),
+            Reader::Dicom(plan) => plan.sources(),
         }
     }
 
@@ -68,6 +81,8 @@ impl ScanPlan {
         let mut progress = Progress::new(progress);
         let result = match &self.reader {
             Reader::Pictures(plan) => plan.read(&mut progress),
+            Reader::Nifti(plan) => plan.read(&mut progress),
+            Reader::Dicom(plan) => plan.read(&mut progress),
         };
         result.map_err(|error| match error {
             ReadError::Refused(refused) if refused.name.is_empty() => ReadError::Refused(RefusedScan {
@@ -80,35 +95,55 @@ impl ScanPlan {
     }
 }
 
+/// Files of one kind, gathered before they are grouped to scans.
+#[derive(Default)]
+struct Gathered {
+    dicom: Vec<InputFile>,
+    pictures: Vec<InputFile>,
+    pair_headers: Vec<InputFile>,
+    pair_data: Vec<InputFile>,
+    budget: Budget,
+}
+
 /// Finds the scans of a drop: by content first, by name second. Reads file heads and DICOM headers only.
 pub fn discover(files: Vec<InputFile>) -> Discovery {
     let mut discovery = Discovery::default();
-    let mut pictures = Vec::new();
+    let mut gathered = Gathered::default();
     for file in files {
-        if is_junk(&file.path) {
-            discovery.ignored += 1;
-            continue;
-        }
-        match detect(&file) {
-            Ok(Content::Jpeg | Content::Png) => pictures.push(file),
-            Ok(content) => discovery.file_away(&file, content),
-            Err(error) => discovery.refuse(&file.path, &Fault::unreadable(&file.path, &error)),
-        }
+        discovery.gather(file, 0, &mut gathered);
     }
-    discovery.add_pictures(&pictures);
+    discovery.add_dicom(gathered.dicom);
+    for (path, plan) in pair_up(&gathered.pair_headers, &gathered.pair_data) {
+        discovery.add_nifti(&path, plan);
+    }
+    discovery.add_pictures(&gathered.pictures);
     discovery.settle();
     discovery
 }
 
 impl Discovery {
-    fn refuse(&mut self, path: &str, fault: &Fault) {
-        self.refused.push(RefusedScan::of_file(path, fault));
-    }
-
-    /// A file that is no scan: aside if it is harmless, refused if somebody may miss it.
-    fn file_away(&mut self, file: &InputFile, content: Content) {
+    /// Puts a file, or the files of a container, with their kind.
+    fn gather(&mut self, file: InputFile, depth: usize, gathered: &mut Gathered) {
+        if is_junk(&file.path) {
+            self.ignored += 1;
+            return;
+        }
+        let content = match detect(&file) {
+            Ok(content) => content,
+            Err(error) => return self.refuse(&file.path, &Fault::unreadable(&file.path, &error)),
+        };
         let path = file.path.clone();
         match content {
+            Content::Jpeg | Content::Png => gathered.pictures.push(file),
+            Content::Dicom => gathered.dicom.push(file),
+            Content::Nifti => self.add_nifti(&file.path, NiftiPlan::of_file(&file)),
+            Content::PairHeader => gathered.pair_headers.push(file),
+            Content::PairData => gathered.pair_data.push(file),
+            Content::Zip => {
+                if let Err(fault) = self.gather_container(&file, depth, gathered) {
+                    self.refuse(&file.path, &fault);
+                }
+            }
             Content::Empty => self.refuse(&file.path, &Fault::EmptyFile { path }),
             Content::FalseDicom => self.refuse(&file.path, &Fault::NotDicom { path }),
             Content::Unsupported(found, advice) => {
@@ -118,12 +153,46 @@ impl Discovery {
                 let fault = Fault::NotAScan { path, found: found.to_owned() };
                 self.set_aside.push(RefusedScan::of_file(&file.path, &fault));
             }
-            Content::Dicom => self.refuse(&file.path, &not_yet(path, "a DICOM file")),
-            Content::Nifti | Content::PairHeader | Content::PairData => {
-                self.refuse(&file.path, &not_yet(path, "a NIfTI file"));
+        }
+    }
+
+    fn gather_container(&mut self, file: &InputFile, depth: usize, gathered: &mut Gathered) -> Result<(), Fault> {
+        if depth >= limits::CONTAINER_DEPTH {
+            let detail = format!("it lies in {depth} other containers");
+            return Err(Fault::ContainerTooLarge { path: file.path.clone(), detail });
+        }
+        let entries = if depth == 0 {
+            entries(file, &mut gathered.budget)?
+        } else {
+            entries(&unpacked(file)?, &mut gathered.budget)?
+        };
+        if entries.is_empty() {
+            return Err(Fault::EmptyContainer { path: file.path.clone() });
+        }
+        for entry in entries {
+            match entry {
+                Ok(entry) => self.gather(entry, depth + 1, gathered),
+                Err(fault) => self.refuse(&file.path, &fault),
             }
-            Content::Zip => self.refuse(&file.path, &not_yet(path, "a zip archive")),
-            Content::Jpeg | Content::Png => self.add_pictures(std::slice::from_ref(file)),
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, path: &str, fault: &Fault) {
+        self.refused.push(RefusedScan::of_file(path, fault));
+    }
+
+    fn add_dicom(&mut self, files: Vec<InputFile>) {
+        let found = find_series(files);
+        self.scans.extend(found.plans.into_iter().map(|plan| ScanPlan { reader: Reader::Dicom(plan) }));
+        self.refused.extend(found.refused);
+        self.set_aside.extend(found.set_aside);
+    }
+
+    fn add_nifti(&mut self, path: &str, plan: Result<NiftiPlan, Fault>) {
+        match plan {
+            Ok(plan) => self.scans.push(ScanPlan { reader: Reader::Nifti(Box::new(plan)) }),
+            Err(fault) => self.refuse(path, &fault),
         }
     }
 
@@ -144,10 +213,6 @@ impl Discovery {
             self.refused.push(RefusedScan::of_file("", &Fault::EmptyDrop { ignored: self.ignored }));
         }
     }
-}
-
-fn not_yet(path: String, found: &str) -> Fault {
-    Fault::UnsupportedFormat { path, found: found.to_owned(), advice: "Export the slices as JPG or PNG." }
 }
 
 #[cfg(test)]

@@ -183,6 +183,16 @@ pub enum Fault {
         /// The series or file.
         name: String,
     },
+    /// A colour image in a CT series.
+    #[error(
+        "{name} is a colour image ({photometric}), such as a dose report or a screenshot, not a CT slice. Drop the axial series of the study."
+    )]
+    ScreenCapture {
+        /// The series or file.
+        name: String,
+        /// Photometric interpretation.
+        photometric: String,
+    },
     /// DICOM pixels compressed in a way without a decoder here.
     #[error(
         "{name} is compressed as {syntax}, which cannot be decoded here. Export it uncompressed (Explicit VR Little Endian), for example with `dcmdjpeg` or `gdcmconv --raw`."
@@ -255,6 +265,7 @@ impl Fault {
             Self::NotCt { .. } => "not_ct",
             Self::NoPixels { .. } => "no_pixels",
             Self::Localiser { .. } => "localiser",
+            Self::ScreenCapture { .. } => "screen_capture",
             Self::UnsupportedTransferSyntax { .. } => "unsupported_ts",
             Self::UnsupportedPixels { .. } => "unsupported_pixels",
             Self::NotAStack { .. } => "not_a_stack",
@@ -262,6 +273,14 @@ impl Fault {
             Self::ContainerTooLarge { .. } => "container_too_large",
             Self::EmptyContainer { .. } => "empty_container",
         }
+    }
+
+    /// Whether nobody misses the file beside a scan.
+    pub(super) fn is_harmless(&self) -> bool {
+        matches!(
+            self,
+            Self::NotAScan { .. } | Self::NoPixels { .. } | Self::Localiser { .. } | Self::ScreenCapture { .. }
+        )
     }
 
     pub(super) fn unreadable(path: &str, error: &std::io::Error) -> Self {

@@ -5,15 +5,20 @@
 //! then reads one scan. Bytes come through [`ByteSource`], so that the same code runs on native files, on browser
 //! `File` objects in a worker, and on bytes in memory.
 
+mod canonical;
 mod detect;
+mod dicom;
 mod digest;
 mod discover;
 mod fault;
 mod group;
 pub mod images;
 pub mod limits;
+mod nifti;
 pub mod order;
+mod plausible;
 mod source;
+mod zip;
 
 pub use digest::{Digest, digest};
 pub use discover::{Discovery, ScanPlan, discover};

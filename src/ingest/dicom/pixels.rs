@@ -1,0 +1,151 @@
+//! Stored pixels to Hounsfield units (PS3.5 section 8, PS3.3 section C.7.6.3 and C.11.1).
+
+use super::elements::{DataSet, EXPLICIT_BIG_ENDIAN, Parsed};
+use super::header::{Frame, Header};
+use crate::ingest::fault::Fault;
+use dicom_dictionary_std::{tags, uids};
+
+/// How pixels are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PixelFormat {
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    kind: Kind,
+    big_endian: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Integers of `bytes` bytes, of which `bits` bits up to `high_bit` count.
+    Integer {
+        bytes: usize,
+        bits: u32,
+        high_bit: u32,
+        signed: bool,
+    },
+    Float,
+    Double,
+}
+
+impl PixelFormat {
+    pub(super) fn read(data: &DataSet, parsed: &Parsed, path: &str) -> Result<Self, Fault> {
+        let name = || path.to_owned();
+        if !is_uncompressed(&parsed.transfer_syntax) || parsed.pixels.is_some_and(|pixels| pixels.length.is_none()) {
+            return Err(Fault::UnsupportedTransferSyntax {
+                name: name(),
+                syntax: syntax_name(&parsed.transfer_syntax),
+            });
+        }
+        let (Some(rows), Some(columns)) = (data.short(tags::ROWS), data.short(tags::COLUMNS)) else {
+            return Err(Fault::Damaged { path: name(), detail: "it does not state its rows and columns".to_owned() });
+        };
+        let samples = data.short(tags::SAMPLES_PER_PIXEL).unwrap_or(1);
+        if samples != 1 {
+            return Err(Fault::UnsupportedPixels { name: name(), detail: format!("has {samples} values a pixel") });
+        }
+        let kind = match parsed.pixels.map(|pixels| pixels.tag) {
+            Some(tags::FLOAT_PIXEL_DATA) => Kind::Float,
+            Some(tags::DOUBLE_FLOAT_PIXEL_DATA) => Kind::Double,
+            _ => integer(data).map_err(|detail| Fault::UnsupportedPixels { name: name(), detail })?,
+        };
+        Ok(Self { rows: rows.into(), columns: columns.into(), kind, big_endian: parsed.big_endian })
+    }
+
+    fn pixel_bytes(&self) -> usize {
+        match self.kind {
+            Kind::Integer { bytes, .. } => bytes,
+            Kind::Float => 4,
+            Kind::Double => 8,
+        }
+    }
+
+    pub(super) fn frame_bytes(&self) -> usize {
+        self.rows * self.columns * self.pixel_bytes()
+    }
+}
+
+fn integer(data: &DataSet) -> Result<Kind, String> {
+    let allocated = data.short(tags::BITS_ALLOCATED).unwrap_or(16);
+    let bytes = match allocated {
+        8 => 1,
+        16 => 2,
+        32 => 4,
+        other => return Err(format!("stores pixels in {other} bits")),
+    };
+    let bits = data.short(tags::BITS_STORED).unwrap_or(allocated);
+    let high_bit = data.short(tags::HIGH_BIT).unwrap_or(bits.saturating_sub(1));
+    if bits == 0 || bits > allocated || high_bit >= allocated || high_bit + 1 < bits {
+        return Err(format!("claims {bits} bits up to bit {high_bit} in {allocated}"));
+    }
+    let signed = data.short(tags::PIXEL_REPRESENTATION) == Some(1);
+    Ok(Kind::Integer { bytes, bits: bits.into(), high_bit: high_bit.into(), signed })
+}
+
+/// Appends the values of frame `index` in Hounsfield units. MONOCHROME1 is a hint for display and changes no value.
+pub(super) fn read_frame(header: &Header, index: usize, frame: &Frame, voxels: &mut Vec<f32>) -> Result<(), Fault> {
+    let format = &header.format;
+    let length = format.frame_bytes();
+    let offset = header.pixels.offset + length as u64 * index as u64;
+    let bytes = header.source.read_at(offset, length).map_err(|error| Fault::unreadable(&header.path, &error))?;
+    if bytes.len() < length {
+        let detail = format!("frame {index} has {} of {length} bytes", bytes.len());
+        return Err(Fault::Truncated { path: header.path.clone(), detail });
+    }
+    let rescale = |value: f64| (value * frame.slope + frame.intercept) as f32;
+    match format.kind {
+        Kind::Float => each(&bytes, format.big_endian, voxels, |item| rescale(f64::from(f32::from_le_bytes(item)))),
+        Kind::Double => each(&bytes, format.big_endian, voxels, |item| rescale(f64::from_le_bytes(item))),
+        Kind::Integer { bytes: size, bits, high_bit, signed } => {
+            // The bits that count are moved to the top, then down again with or without their sign; what other bits
+            // hold (overlays, in old files) goes.
+            let up = 31 - high_bit;
+            let down = 32 - bits;
+            let value = |stored: u32| {
+                let top = stored << up;
+                rescale(if signed { f64::from(top as i32 >> down) } else { f64::from(top >> down) })
+            };
+            match size {
+                1 => each(&bytes, false, voxels, |[byte]: [u8; 1]| value(byte.into())),
+                2 => each(&bytes, format.big_endian, voxels, |item| value(u16::from_le_bytes(item).into())),
+                _ => each(&bytes, format.big_endian, voxels, |item| value(u32::from_le_bytes(item))),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn each<const N: usize>(bytes: &[u8], big_endian: bool, voxels: &mut Vec<f32>, value: impl Fn([u8; N]) -> f32) {
+    let (items, _) = bytes.as_chunks::<N>();
+    voxels.extend(items.iter().map(|&(mut item)| {
+        if big_endian {
+            item.reverse();
+        }
+        value(item)
+    }));
+}
+
+fn is_uncompressed(uid: &str) -> bool {
+    matches!(
+        uid,
+        uids::IMPLICIT_VR_LITTLE_ENDIAN
+            | uids::EXPLICIT_VR_LITTLE_ENDIAN
+            | EXPLICIT_BIG_ENDIAN
+            | uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
+    )
+}
+
+fn syntax_name(uid: &str) -> String {
+    let name = match uid {
+        uids::RLE_LOSSLESS => "RLE",
+        uids::JPEG_BASELINE8_BIT => "JPEG baseline",
+        uids::JPEG_EXTENDED12_BIT => "JPEG extended (12 bit)",
+        uids::JPEG_LOSSLESS | uids::JPEG_LOSSLESS_SV1 => "JPEG lossless",
+        uids::JPEGLS_LOSSLESS => "JPEG-LS lossless",
+        uids::JPEGLS_NEAR_LOSSLESS => "JPEG-LS near-lossless",
+        uids::JPEG2000_LOSSLESS | uids::JPEG2000 => "JPEG 2000",
+        uids::HTJ2K_LOSSLESS | uids::HTJ2K_LOSSLESS_RPCL | uids::HTJ2K => "High-Throughput JPEG 2000",
+        uids::JPEGXL_LOSSLESS | uids::JPEGXLJPEG_RECOMPRESSION | uids::JPEGXL => "JPEG XL",
+        other => return format!("transfer syntax {}", other.chars().take(64).collect::<String>()),
+    };
+    name.to_owned()
+}
