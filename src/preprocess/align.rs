@@ -7,6 +7,7 @@
 use super::frame::Frame;
 use super::resample::{Kernel, bilinear};
 use super::{MirrorAxis, PreprocessConfig, Symmetry};
+use crate::volume::Orientation;
 use std::ops::Range;
 
 /// Working-frame pixels averaged for the comparison.
@@ -25,6 +26,12 @@ const SPAN: usize = (SIDE + 2 * SHIFTS).next_multiple_of(LANES);
 const BANDS: usize = 6;
 /// Asymmetry that a degree of rotation must save: a nearly round brain stays as it lies.
 const UPRIGHT: f32 = 0.0004;
+/// A picture lies on its side if that leaves less than this fraction of the asymmetry. In 121 real scans the true axis was
+/// the most symmetric, by a factor of 1.13 at the least and mostly more than 2.
+const ON_ITS_SIDE: f32 = 0.9;
+/// A picture stands on its head if the brain's skewness along the axis exceeds this. Real brains the right way up have
+/// -.19 to .05, nine of ten below -.06; the one scan that was stored upside down has .14.
+const UPSIDE_DOWN: f32 = 0.09;
 /// Hounsfield units below the brain's median at which a pixel counts as a dark space.
 const DARK_HU: f32 = 25.0;
 /// What a dark space is taken down to, where brain is 1 and outside is 0.
@@ -48,11 +55,43 @@ pub(super) fn mirror_axis(
             Bands::new(frame, mask, &slabs, DarkSpaces { median, level: DARK }, (x, y))
         }
     };
-    let coarse = bands.best(-config.max_rotation_degrees, config.max_rotation_degrees, 2.0)?;
-    let best = bands.best(coarse.degrees - 1.5, coarse.degrees + 1.5, 0.5)?;
+    let turnable = config.turn_pictures && frame.orientation == Orientation::Assumed;
+    let (coarse, upright) = bands.coarse(config.max_rotation_degrees, turnable)?;
+    let best = bands.best(coarse.degrees - 1.5, coarse.degrees + 1.5, 0.5, upright)?;
     let (sine, cosine) = best.degrees.to_radians().sin_cos();
     let shift = best.shift * STEP as f32;
-    Some(MirrorAxis { x: x + cosine * shift, y: y + sine * shift, degrees: best.degrees, asymmetry: best.asymmetry })
+    let (x, y) = (x + cosine * shift, y + sine * shift);
+    // A picture on its side has no better direction than what the brain says; one that stands has.
+    let doubt = if upright == 0.0 { UPSIDE_DOWN } else { 0.0 };
+    let turned = turnable && skewness(frame, mask, core, (x, y), best.degrees) > doubt;
+    let degrees = match best.degrees {
+        degrees if !turned => degrees,
+        degrees if degrees > 0.0 => degrees - 180.0,
+        degrees => degrees + 180.0,
+    };
+    Some(MirrorAxis { x, y, degrees, asymmetry: best.asymmetry })
+}
+
+/// Skewness of the mask along the axis. Brains narrow towards the nose: negative if it points up.
+fn skewness(frame: &Frame, mask: &[bool], core: &[usize], (x, y): (f32, f32), degrees: f32) -> f32 {
+    let (sine, cosine) = degrees.to_radians().sin_cos();
+    let (mut count, mut first, mut second, mut third) = (0.0_f64, 0.0_f64, 0.0_f64, 0.0_f64);
+    for &slab in core {
+        let lines = mask[slab * frame.area()..(slab + 1) * frame.area()].chunks_exact(frame.columns);
+        for (row, line) in lines.enumerate() {
+            for (column, _) in line.iter().enumerate().filter(|&(_, &brain)| brain) {
+                let along = f64::from(cosine * (row as f32 - y) - sine * (column as f32 - x));
+                count += 1.0;
+                first += along;
+                second += along * along;
+                third += along * along * along;
+            }
+        }
+    }
+    let mean = first / count;
+    let variance = second / count - mean * mean;
+    let central = third / count - 3.0 * mean * second / count + 2.0 * mean * mean * mean;
+    (central / variance.powf(1.5)) as f32
 }
 
 /// The centre of the mask on the slabs `core`.
@@ -131,15 +170,26 @@ impl Bands {
         Self { pictures, columns, centre: (reduced(centre.0), reduced(centre.1)) }
     }
 
-    /// The candidate of least cost among rotations from `low` to `high`.
-    fn best(&self, low: f32, high: f32, step: f32) -> Option<Candidate> {
+    /// The best rotation up to `limit` to either side, or beyond if the picture may lie on its side and that is clearly
+    /// more symmetric; and the quarter turn that it is near to, in degrees.
+    fn coarse(&self, limit: f32, turnable: bool) -> Option<(Candidate, f32)> {
+        let standing = self.best(-limit, limit, 2.0, 0.0)?;
+        let sides = [(-90.0, -limit - 2.0, -90.0), (limit + 2.0, 90.0, 90.0)];
+        let lying =
+            sides.into_iter().filter_map(|(low, high, upright)| Some((self.best(low, high, 2.0, upright)?, upright)));
+        let lying = lying.filter(|_| turnable).min_by(|(a, _), (b, _)| a.cost.total_cmp(&b.cost));
+        Some(lying.filter(|(lying, _)| lying.asymmetry < ON_ITS_SIDE * standing.asymmetry).unwrap_or((standing, 0.0)))
+    }
+
+    /// The candidate of least cost among rotations from `low` to `high`; those near to `upright` cost less.
+    fn best(&self, low: f32, high: f32, step: f32, upright: f32) -> Option<Candidate> {
         let steps = ((high - low) / step).max(0.0) as u16;
-        let candidates = (0..=steps).map(|index| self.at(low + step * f32::from(index)));
+        let candidates = (0..=steps).map(|index| self.at(low + step * f32::from(index), upright));
         candidates.min_by(|a, b| a.cost.total_cmp(&b.cost))
     }
 
     /// The best shift at one rotation.
-    fn at(&self, degrees: f32) -> Candidate {
+    fn at(&self, degrees: f32, upright: f32) -> Candidate {
         let half = (SIDE / 2) as f32;
         let (sine, cosine) = degrees.to_radians().sin_cos();
         let mut differences = [[0.0_f32; LANES]; 2 * SHIFTS + 1];
@@ -176,7 +226,7 @@ impl Bands {
                 best.shift = (shift as f32 - SHIFTS as f32) / 2.0;
             }
         }
-        best.cost = best.asymmetry + UPRIGHT * degrees.abs();
+        best.cost = best.asymmetry + UPRIGHT * (degrees - upright).abs();
         best
     }
 }

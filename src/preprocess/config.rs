@@ -42,6 +42,9 @@ pub struct PreprocessConfig {
     pub symmetry: Symmetry,
     /// Largest rotation searched to either side, in degrees.
     pub max_rotation_degrees: f32,
+    /// Whether pictures of assumed orientation are turned upright if the head lies on its side or upside down.
+    /// A volume whose file states its orientation never is.
+    pub turn_pictures: bool,
     /// Area of the largest brain slices as a fraction of the network input.
     pub brain_fraction: f32,
     /// Sigma of the anti-aliasing blur in pixels of the network input.
@@ -70,7 +73,7 @@ pub enum Symmetry {
 impl Default for PreprocessConfig {
     fn default() -> Self {
         Self {
-            version: 2,
+            version: 3,
             rows: 96,
             columns: 80,
             frame_px: 325,
@@ -88,6 +91,7 @@ impl Default for PreprocessConfig {
             min_slices: 3,
             symmetry: Symmetry::Bands,
             max_rotation_degrees: 50.0,
+            turn_pictures: true,
             brain_fraction: 0.72 * 0.86,
             blur: 0.4,
             thin_slice_mm: 2.5,

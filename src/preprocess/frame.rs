@@ -1,7 +1,7 @@
 //! The working frame: one size, one window and one slice thickness for every input.
 
 use super::PreprocessConfig;
-use crate::volume::{ValueScale, Volume};
+use crate::volume::{Orientation, ValueScale, Volume};
 use std::ops::Range;
 
 /// A volume brought to the working frame.
@@ -14,6 +14,8 @@ pub(super) struct Frame {
     pub(super) slabs: Vec<Range<usize>>,
     /// Volume pixels a pixel of the frame, along x and y.
     pub(super) scale: [f32; 2],
+    /// Whether the axes of the volume are known.
+    pub(super) orientation: Orientation,
     /// Bone begins here.
     pub(super) bone_hu: f32,
 }
@@ -50,7 +52,15 @@ impl Frame {
             }
         }
         let scale = [volume.columns() as f32 / columns as f32, volume.rows() as f32 / rows as f32];
-        Self { rows, columns, hounsfield, slabs, scale, bone_hu: bone_threshold(volume.scale, config) }
+        Self {
+            rows,
+            columns,
+            hounsfield,
+            slabs,
+            scale,
+            orientation: volume.orientation,
+            bone_hu: bone_threshold(volume.scale, config),
+        }
     }
 
     pub(super) fn area(&self) -> usize {

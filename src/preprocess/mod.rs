@@ -80,6 +80,12 @@ impl Alignment {
         (self.x0 + self.xx * column + self.xy * row, self.y0 + self.yx * column + self.yy * row)
     }
 
+    /// By how much the head is turned in the volume, in degrees from -180 to 180, positive clockwise as displayed. Beyond
+    /// 60 the picture was lying on its side or upside down, and the person should be told that it was turned.
+    pub fn rotation_degrees(&self) -> f32 {
+        self.yx.atan2(self.xx).to_degrees()
+    }
+
     /// Input pixel `(column, row)` over volume pixel `(x, y)`; not a number if the map is degenerate.
     pub fn from_volume(&self, x: f32, y: f32) -> (f32, f32) {
         let determinant = self.xx * self.yy - self.xy * self.yx;
@@ -149,7 +155,7 @@ pub struct MirrorAxis {
     pub x: f32,
     /// Row of the brain's centre on the axis.
     pub y: f32,
-    /// Rotation of the head in degrees, positive when the nose points to the right of the picture's top.
+    /// Rotation of the head in degrees, positive clockwise as displayed (the nose points to the right).
     pub degrees: f32,
     /// What is left of the difference between the two halves: 0 for perfect symmetry.
     pub asymmetry: f32,
