@@ -47,7 +47,7 @@ fn raw_floor(x: f32, y: f32) -> [f32; 2] {
     } else if x < 15.0 && y < 14.0 {
         [-24.0 - 1.9 * (y + 4.0).max(0.0), 12.0]
     } else {
-        [-57.0, 6.0]
+        [-60.0 + 9.0 * ((x / 50.0) * (x / 50.0) + ((y - 38.0) / 42.0) * ((y - 38.0) / 42.0)).min(1.6), 6.0]
     };
     let wing = -14.0 - 1.3 * (y - sphenoid).abs();
     if x > 11.0 && x < 58.0 && wing > height {
@@ -160,7 +160,7 @@ impl Base {
             hu = self.neck(q, p, noise, hu, blur);
         }
         // Frontal sinus, inside the frontal bone.
-        let air = ellipsoid(q, [11.0, -84.5, -10.0], [13.0 * self.sinus, 3.2, 11.0 * self.sinus]).max(0.8 - q[0]);
+        let air = ellipsoid(q, [11.0, -86.4, -10.0], [13.0 * self.sinus, 2.4, 11.0 * self.sinus]).max(0.8 - q[0]);
         let rim = cover(air - 2.0, blur);
         if rim > 0.0 {
             hu = mix(mix(hu, 1150.0, rim), AIR, cover(air, blur));
@@ -235,7 +235,7 @@ impl Base {
             let inside = mix(AIR, 300.0, cover((p[0] - self.deviation).abs() - 0.6, blur));
             hu = mix(mix(hu, BONE, cover(sinus - 2.5, blur)), inside, cover(sinus, blur));
         }
-        let mastoid = ellipsoid(q, [57.0, 24.0, -44.0], [12.0, 17.0, 21.0]);
+        let mastoid = ellipsoid(q, [59.0, 26.0, -47.0], [10.5, 15.0, 18.0]);
         if mastoid < 3.0 {
             hu = mix(hu, 1100.0, cover(mastoid - 2.0, blur));
             let wall = noise.at(p.map(|c| c / 4.0)).abs() * 4.0 - 0.7;

@@ -6,10 +6,12 @@ use super::random::{Noise, Random, mix};
 use super::shape::{Point, capsule, cover, ellipsoid, interval, length, ramp};
 
 const FLUID: f32 = 5.0;
-const WHITE: f32 = 28.5;
-const GREY: f32 = 37.0;
+const WHITE: f32 = 27.5;
+const GREY: f32 = 39.0;
 const DURA: f32 = 48.0;
 const SINUS: f32 = 56.0;
+/// A distance that no surface is looked at from.
+const FAR: f32 = 20.0;
 
 /// What differs between one brain and the next.
 pub(super) struct Brain {
@@ -100,14 +102,15 @@ impl Brain {
             hu = mix(hu, 130.0, cover(ellipsoid(p, [0.0, 22.0, 0.0], [2.2, 2.4, 2.4]), blur));
         }
         // Scattered light and beam hardening brighten what lies beside bone.
-        (hu + 3.0 * (1.0 - depth / 9.0).clamp(0.0, 1.0), fluid, ventricle)
+        let near = (1.0 - depth / 11.0).clamp(0.0, 1.0);
+        (hu + 6.0 * near * near, fluid, ventricle)
     }
 
     fn below_tentorium(&self, p: Point, depth: f32, stem: f32, noise: &Noise, blur: f32) -> (f32, f32) {
         let q = [p[0].abs(), p[1], p[2]];
         let hemisphere = ellipsoid(q, [22.0, 50.0, -34.0], [43.0, 43.0, 34.0]);
         let vermis = ellipsoid(p, [0.0, 50.0, -28.0], [15.0, 27.0, 24.0]);
-        let cistern = ellipsoid(p, [0.0, 66.0, -56.0], [11.0, 17.0, 12.0]);
+        let cistern = ellipsoid(p, [0.0, 62.0, -58.0], [8.0, 15.0, 10.0]);
         let cerebellum = hemisphere.min(vermis).max(self.gap + 0.6 - depth).max(-cistern);
         let brain = cerebellum.min(stem);
         let share = cover(brain, blur);
@@ -121,60 +124,23 @@ impl Brain {
 
     fn above_tentorium(&self, p: Point, depth: f32, vault: f32, stem: f32, noise: &Noise, blur: f32) -> (f32, f32) {
         let x = p[0].abs();
-        // Midline: fissure and falx above the corpus callosum.
-        let callosum = ellipsoid([0.0, p[1], p[2]], [0.0, 4.0, 6.0], [99.0, 44.0, 25.0]);
-        let over = cover(-callosum, 3.0) * ramp(p[2], -22.0, -16.0);
-        let bend = 1.3 * noise.at([3.0, p[1] / 20.0, p[2] / 20.0]);
-        let midline = (p[0] - bend).abs();
-        let fissure = mix(
-            20.0,
-            midline - self.sulcus - 0.2 - 0.6 * ramp(-p[1], 25.0, 60.0) * noise.at([8.0, p[1] / 9.0, p[2] / 9.0]),
-            over,
-        );
-        // Sylvian fissure and the cistern of the insula.
-        let level = 1.0 + 0.38 * (p[1] + 6.0) + 5.0 * noise.at([p[0] / 13.0, p[1] / 15.0, 5.0]);
-        let width = 0.5 + self.sulcus;
-        let opercular = (p[2] - level).abs().max(interval(p[1], -32.0, 26.0)).max(37.0 - x) - width;
-        let insular = (x - 38.5 - 0.05 * p[1] - 3.5 * noise.at([p[0].signum() * 5.0, p[1] / 9.0, p[2] / 9.0]))
-            .abs()
-            .max(interval(p[1], -26.0, 16.0))
-            .max((p[2] - level - 3.0).abs() - 9.0)
-            - width * 0.9;
-        let sylvian = opercular.min(insular);
-        // Cisterns of the base and round the midbrain.
-        let star = ellipsoid(p, [0.0, -11.0, -18.0], [13.0, 10.5, 6.5]).min(capsule(
-            [x, p[1], p[2]],
-            [8.0, -14.0, -17.0],
-            [34.0, -24.0, -13.0],
-            2.0,
-            1.2,
-        ));
-        let ambient = ((stem - 1.4).abs() - 0.9 - 0.9 * noise.at(p.map(|c| c / 10.0)))
-            .max(interval(p[2], -21.0, -2.0))
-            .max(-6.0 - p[1]);
-        let quadrigeminal = ellipsoid(p, [0.0, 29.0, -4.0], [9.0, 3.6, 5.0]);
-        let cisterns = star.min(quadrigeminal).min(ambient);
-        // Sulci: sheets that run inwards from the surface, the zero surfaces of a noise that hardly changes with depth.
-        let radius = length(p).max(1.0);
-        let outward = 74.0 + 0.35 * (radius - 74.0);
-        let at = [
-            p[0] / radius * outward / 12.5 + self.fold[0],
-            p[1] / radius * outward / 12.5 + self.fold[1],
-            p[2] / radius * outward / 12.5 + self.fold[2],
-        ];
-        let sheet = noise.at(at) + 0.35 * noise.at([at[0] * 2.1 + 7.0, at[1] * 2.1, at[2] * 2.1]);
         let reach = -vault.max(-depth);
-        let shallow = 1.0 - ramp(reach, 7.0, 19.0);
-        let crown = 0.75 + 0.75 * ramp(p[2], 25.0, 58.0);
-        let sulcus =
-            if shallow > 0.0 { sheet.abs() * 6.5 - self.sulcus * crown * shallow + 1.5 * (1.0 - shallow) } else { 9.0 };
-        let surface = (self.gap - depth).max(-20.0);
-        let gaps = sulcus.min(fissure).min(sylvian).min(cisterns).min(-surface);
+        // Midline: fissure and falx above the corpus callosum.
+        let (mut midline, mut over, mut fissure) = (FAR, 0.0, FAR);
+        if x < 12.0 {
+            let callosum = ellipsoid([0.0, p[1], p[2]], [0.0, 4.0, 6.0], [99.0, 44.0, 25.0]);
+            over = cover(-callosum, 3.0) * ramp(p[2], -22.0, -16.0);
+            midline = (p[0] - 1.3 * noise.at([3.0, p[1] / 20.0, p[2] / 20.0])).abs();
+            let wavy = 0.6 * ramp(-p[1], 25.0, 60.0) * noise.at([8.0, p[1] / 9.0, p[2] / 9.0]);
+            fissure = mix(FAR, midline - self.sulcus - 0.2 - wavy, over);
+        }
+        let gaps = self.sulcus(p, reach, noise).min(fissure).min(self.sylvian(p, noise)).min(cisterns(p, stem, noise));
+        let gaps = gaps.min(depth - self.gap);
         let fluid = cover(gaps, blur);
         // Cortex: 3 mm below every surface of the brain, deeper where gyri are cut along.
-        let ribbon = 1.0 - ramp(gaps.min(depth - self.gap), 2.2, 4.6);
+        let ribbon = 1.0 - ramp(gaps, 2.2, 4.6);
         let fade = 1.0 - 0.35 * ramp(reach, 20.0, 40.0);
-        let mut tissue = WHITE + (GREY - WHITE) * ribbon * fade + 1.2 * noise.at(p.map(|c| c / 9.0));
+        let mut tissue = WHITE + (GREY - WHITE) * ribbon * fade + 1.8 * noise.at(p.map(|c| c / 8.0));
         let q = [x, p[1], p[2]];
         if x < 45.0 && p[2] < 26.0 && p[2] > -14.0 {
             let nuclei = ellipsoid(q, [13.5, -20.0, 8.0], [5.5, 10.0, 10.0])
@@ -186,7 +152,49 @@ impl Brain {
         let mut hu = mix(tissue, FLUID, fluid);
         // The falx is deeper behind than in front.
         let falx = reach - mix(26.0, 52.0, ramp(p[1], -40.0, 50.0));
-        hu = mix(hu, DURA, 0.9 * cover((midline - 0.7).max(falx), blur) * over);
+        hu = mix(hu, DURA, 0.9 * cover((midline - 0.4).max(falx), blur) * over);
         (hu, fluid)
     }
+    /// Signed distance to the Sylvian fissure and the cistern of the insula.
+    fn sylvian(&self, p: Point, noise: &Noise) -> f32 {
+        let x = p[0].abs();
+        if x < 30.0 || p[1].abs() > 36.0 || p[2].abs() > 30.0 {
+            return FAR;
+        }
+        let width = 0.5 + self.sulcus;
+        let level = 1.0 + 0.38 * (p[1] + 6.0) + 5.0 * noise.at([p[0] / 13.0, p[1] / 15.0, 5.0]);
+        let opercular = (p[2] - level).abs().max(interval(p[1], -32.0, 26.0)).max(37.0 - x) - width;
+        let bend = 3.5 * noise.at([p[0].signum() * 5.0, p[1] / 9.0, p[2] / 9.0]);
+        let sheet = (x - 38.5 - 0.05 * p[1] - bend).abs();
+        let insular = sheet.max(interval(p[1], -26.0, 16.0)).max((p[2] - level - 3.0).abs() - 9.0) - width * 0.6;
+        opercular.min(insular)
+    }
+
+    /// Signed distance to the sulci: sheets that run inwards from the surface, the zero surfaces of a noise that hardly
+    /// changes with depth. `reach` is the distance to the dura.
+    fn sulcus(&self, p: Point, reach: f32, noise: &Noise) -> f32 {
+        let shallow = 1.0 - ramp(reach, 7.0, 19.0);
+        if shallow == 0.0 {
+            return FAR;
+        }
+        let radius = length(p).max(1.0);
+        let cells = (74.0 + 0.35 * (radius - 74.0)) / (11.0 * radius);
+        let [x, y, z] = [p[0] * cells + self.fold[0], p[1] * cells + self.fold[1], p[2] * cells + self.fold[2]];
+        let sheet = noise.at([x, y, z]) + 0.35 * noise.at([x * 2.1 + 7.0, y * 2.1, z * 2.1]);
+        let crown = 0.75 + 0.5 * ramp(p[2], 25.0, 58.0);
+        sheet.abs() * 5.8 - self.sulcus * crown * shallow + 1.5 * (1.0 - shallow)
+    }
+}
+
+/// Signed distance to the cisterns of the base and round the midbrain, whose own distance is `stem`.
+fn cisterns(p: Point, stem: f32, noise: &Noise) -> f32 {
+    if p[2] < -30.0 || p[2] > 8.0 || length([p[0], p[1], 0.0]) > 46.0 {
+        return FAR;
+    }
+    let star = ellipsoid(p, [0.0, -11.0, -18.0], [13.0, 10.5, 6.5]);
+    let arms = capsule([p[0].abs(), p[1], p[2]], [8.0, -14.0, -17.0], [34.0, -24.0, -13.0], 2.0, 1.2);
+    let quadrigeminal = ellipsoid(p, [0.0, 29.0, -4.0], [9.0, 3.6, 5.0]);
+    let shell = (stem - 1.4).abs() - 0.9 - 0.9 * noise.at(p.map(|c| c / 10.0));
+    let ambient = shell.max(interval(p[2], -21.0, -2.0)).max(5.0 - p[1]);
+    star.min(arms).min(quadrigeminal).min(ambient)
 }

@@ -63,10 +63,12 @@ impl Head {
     pub(super) fn vault(&self, p: Point) -> f32 {
         // Wider behind than in front, flat sides, a domed top and nearly upright walls below.
         let q = [p[0] / (1.0 + self.forehead * p[1]), p[1], p[2]];
-        let radii = [67.5, if q[1] < 0.0 { 82.0 } else { 87.0 }, if q[2] > 0.0 { 67.0 } else { 108.0 }];
+        let radii = [67.5, if q[1] < 0.0 { 82.0 } else { 87.0 }, if q[2] > 0.0 { 69.5 } else { 108.0 }];
         let s = [q[0] / radii[0], q[1] / radii[1], q[2] / radii[2]];
-        // A little squarer than an ellipsoid in the axial plane.
-        let k = (s[0] * s[0] + s[1] * s[1] + s[2] * s[2] - 0.22 * s[0] * s[0] * s[1] * s[1]).sqrt();
+        // A little squarer than an ellipsoid.
+        let [x, y, z] = s.map(|c| c * c);
+        let dome = if q[2] > 0.0 { 0.3 * z * (x + y) } else { 0.0 };
+        let k = (x + y + z - 0.22 * x * y - dome).max(0.0).sqrt();
         let gradient = length([s[0] / radii[0], s[1] / radii[1], s[2] / radii[2]]);
         if gradient < 1e-6 { -67.0 } else { k * (k - 1.0) / gradient }
     }
@@ -81,7 +83,8 @@ impl Head {
     /// What is at model point `p`, with surfaces softened over `blur` mm.
     pub(super) fn tissue(&self, p: Point, blur: f32) -> Tissue {
         let vault = self.vault(p);
-        if vault > 75.0 {
+        // Beyond the scalp; ears, face and neck reach further out, lower down.
+        if vault > 75.0 || (p[2] > 13.0 && vault > 40.0) {
             return Tissue { hounsfield: AIR, depth: -vault, ..Tissue::default() };
         }
         let floor = self.base.floor(p);
@@ -114,7 +117,7 @@ impl Head {
         if body > 0.0 {
             let muscle = (temporal + nape + ramp(-p[2], 20.0, 45.0)).min(1.0);
             // Fat lies between the muscles and under the skin.
-            let plane = ramp(self.noise.at(p.map(|c| c / 13.0)).abs(), 0.05, 0.16);
+            let plane = ramp(self.noise.at([p[0] / 12.0, p[1] / 19.0, p[2] / 30.0]).abs(), 0.02, 0.14);
             let under_skin = cover(skin + 5.5, 1.5);
             let mut soft = mix(FAT, MUSCLE, muscle * plane * under_skin);
             soft = mix(soft, SKIN, cover(-skin - 2.2, 1.0));

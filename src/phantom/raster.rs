@@ -10,7 +10,7 @@ use crate::volume::{Orientation, Spacing, ValueScale, Volume};
 /// Distance of the places where tissue is looked up, about the resolution of a scanner's brain kernel.
 const WORK_MM: f32 = 0.9;
 /// z of the highest slice, in model mm.
-const TOP: f32 = 72.0;
+const TOP: f32 = 71.0;
 /// The head reaches from y = -110 to 100; this puts its middle into the middle of the picture.
 const MIDDLE_Y: f32 = -2.0;
 /// Grid of the places on which bleeds are measured before they are drawn.
