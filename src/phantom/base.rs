@@ -99,12 +99,12 @@ impl Base {
     }
 
     /// Depth inside the foramen magnum and the spinal canal.
-    pub(super) fn canal(&self, p: Point) -> f32 {
+    pub(super) fn canal(p: Point) -> f32 {
         if p[2] > -45.0 { -9.0 } else { -ellipsoid([p[0], p[1], 0.0], [0.0, 29.0, 0.0], [12.5, 15.0, 99.0]) }
     }
 
     /// Signed distance to the skin, given the distance to the scalp over the vault.
-    pub(super) fn skin(&self, p: Point, scalp: f32) -> f32 {
+    pub(super) fn skin(p: Point, scalp: f32) -> f32 {
         if p[2] > 12.0 {
             return scalp;
         }
@@ -117,7 +117,7 @@ impl Base {
     }
 
     /// Signed distance to the auricles.
-    pub(super) fn ear(&self, p: Point) -> f32 {
+    pub(super) fn ear(p: Point) -> f32 {
         let x = p[0].abs();
         if x < 60.0 || p[2] > 0.0 {
             return 99.0;
@@ -157,7 +157,7 @@ impl Base {
         }
         hu = self.sphenoid_and_temporal(q, p, noise, hu, blur);
         if q[2] < -40.0 {
-            hu = self.neck(q, p, noise, hu, blur);
+            hu = Self::neck(q, p, noise, hu, blur);
         }
         // Frontal sinus, inside the frontal bone.
         let air = ellipsoid(q, [11.0, -86.4, -10.0], [13.0 * self.sinus, 2.4, 11.0 * self.sinus]).max(0.8 - q[0]);
@@ -261,7 +261,7 @@ impl Base {
     }
 
     /// Pharynx, styloid, atlas and its arch round the canal.
-    fn neck(&self, q: Point, p: Point, noise: &Noise, hu: f32, blur: f32) -> f32 {
+    fn neck(q: Point, p: Point, noise: &Noise, hu: f32, blur: f32) -> f32 {
         let mut hu = hu;
         let pharynx = ellipsoid(q, [0.0, -18.0, -74.0], [16.0, 9.0, 22.0]);
         if pharynx < 4.0 {

@@ -19,7 +19,7 @@ pub(super) struct Placed {
 
 impl Placed {
     /// Places `bleed`; it holds nothing until it is [filled](Self::fill).
-    pub(super) fn new(bleed: &Bleed, seed: u64, index: u64) -> Self {
+    pub(super) fn new(bleed: Bleed, seed: u64, index: u64) -> Self {
         let mut random = Random::new(seed, 100 + index);
         let chance = random.signed();
         let side = match bleed.side {

@@ -88,7 +88,7 @@ impl Head {
             return Tissue { hounsfield: AIR, depth: -vault, ..Tissue::default() };
         }
         let floor = self.base.floor(p);
-        let depth = (-vault).min((p[2] - floor.height) * floor.steepness).max(self.base.canal(p));
+        let depth = (-vault).min((p[2] - floor.height) * floor.steepness).max(Base::canal(p));
         let mut tissue = Tissue { depth, ..Tissue::default() };
         let inside = cover(-depth, blur);
         if inside < 1.0 {
@@ -110,8 +110,8 @@ impl Head {
         let nape = ramp(-p[2], 18.0, 45.0) * ramp(p[1], 20.0, 50.0);
         let outer = vault - thickness;
         let scalp = self.scalp_mm + 5.0 * temporal + 14.0 * nape;
-        let skin = self.base.skin(p, outer - scalp);
-        let ear = self.base.ear(p);
+        let skin = Base::skin(p, outer - scalp);
+        let ear = Base::ear(p);
         let mut hu = mix(AIR, SKIN, cover(ear, blur));
         let body = cover(skin, blur);
         if body > 0.0 {

@@ -147,7 +147,7 @@ fn place_bleeds(config: &PhantomConfig, head: &Head, frame: &Frame) -> Vec<Place
     let bleeds = config.bleeds.iter().enumerate();
     bleeds
         .map(|(index, bleed)| {
-            let mut placed = Placed::new(bleed, config.seed, index as u64);
+            let mut placed = Placed::new(*bleed, config.seed, index as u64);
             placed.fill(head, &places, MEASURE_MM * MEASURE_MM * MEASURE_MM, bleed.volume_ml * 1000.0);
             placed
         })

@@ -1,6 +1,9 @@
 //! Command line of ictus: one file a command.
 
+mod drop;
+mod inspect;
 mod layers;
+mod phantom;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -15,8 +18,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Says what the readers make of files and folders.
+    Inspect(inspect::Args),
     /// Prints the layers of a network with shapes, parameters and FLOP.
     Layers(layers::Args),
+    /// Draws a synthetic head CT as DICOM, NIfTI or pictures.
+    Phantom(phantom::Args),
 }
 
 /// What a command ends with: an exit code, or an error that is printed with all its causes.
@@ -24,7 +31,9 @@ type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Inspect(args) => inspect::run(&args),
         Command::Layers(args) => layers::run(&args),
+        Command::Phantom(args) => phantom::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");

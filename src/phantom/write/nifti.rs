@@ -13,7 +13,7 @@ const UINT8: (i16, i16) = (2, 8);
 pub fn nifti(phantom: &Phantom, compressed: bool) -> Result<File, PhantomError> {
     let mut bytes = header(phantom, INT16);
     bytes.extend(phantom.volume.voxels().iter().flat_map(|&v| (v as i16).to_le_bytes()));
-    finish(format!("phantom-{}", phantom.config.seed), bytes, compressed)
+    finish(&format!("phantom-{}", phantom.config.seed), bytes, compressed)
 }
 
 /// The mask of the bleeds as one NIfTI-1 file of [labels](crate::phantom::BleedKind::label),
@@ -24,10 +24,10 @@ pub fn nifti(phantom: &Phantom, compressed: bool) -> Result<File, PhantomError> 
 pub fn nifti_mask(phantom: &Phantom, compressed: bool) -> Result<File, PhantomError> {
     let mut bytes = header(phantom, UINT8);
     bytes.extend(&phantom.mask);
-    finish(format!("phantom-{}-mask", phantom.config.seed), bytes, compressed)
+    finish(&format!("phantom-{}-mask", phantom.config.seed), bytes, compressed)
 }
 
-fn finish(name: String, bytes: Vec<u8>, compressed: bool) -> Result<File, PhantomError> {
+fn finish(name: &str, bytes: Vec<u8>, compressed: bool) -> Result<File, PhantomError> {
     if !compressed {
         return Ok((format!("{name}.nii"), bytes));
     }
