@@ -3,7 +3,7 @@
 
 use crate::assess::answer;
 use crate::ingest::{ReadError, ReadProgress, ReadStep, RefusedScan, Scan, ScanPlan};
-use crate::network::{Logits, Model};
+use crate::network::{Logits, Model, NetworkError};
 use crate::preprocess::{NetworkInput, PreprocessError, prepare};
 use crate::report::{ModelReport, Outcome, Refusal, SCHEMA_VERSION, ScanReport};
 use serde::Serialize;
@@ -136,13 +136,26 @@ pub fn read(plan: &ScanPlan, watch: &mut Watch<'_>) -> Result<Result<Scan, Box<S
     }
 }
 
-/// Prepares, checks, looks at and explains a scan that was read.
+/// Prepares, checks, looks at and explains a scan that was read, on the device that holds the model.
 ///
 /// What is not a head CT, or cannot be prepared, comes back as a refused report.
 ///
 /// # Errors
 /// [`Cancelled`] if the listener broke off.
 pub async fn screen(scan: &Scan, model: &Model, backend: &str, watch: &mut Watch<'_>) -> Result<Screened, Cancelled> {
+    let infer = async |input: &NetworkInput| Ok((model.infer(input).await?, backend.to_owned()));
+    screen_with(scan, model, infer, watch).await
+}
+
+/// As [`screen`], with the network run by `infer`, which gives the logits and names the backend that computed them: the
+/// page runs it on a GPU elsewhere, and falls back to the CPU within the same scan.
+///
+/// # Errors
+/// [`Cancelled`] if the listener broke off.
+pub async fn screen_with<F>(scan: &Scan, model: &Model, infer: F, watch: &mut Watch<'_>) -> Result<Screened, Cancelled>
+where
+    F: AsyncFnOnce(&NetworkInput) -> Result<(Logits, String), NetworkError>,
+{
     let mut report = empty_report(&scan.name, scan.slices.iter().map(|slice| slice.path.clone()).collect());
     report.warnings.clone_from(&scan.warnings);
     report.model = Some(ModelReport {
@@ -150,8 +163,7 @@ pub async fn screen(scan: &Scan, model: &Model, backend: &str, watch: &mut Watch
         version: model.header().version.clone(),
         sha256: model.sha256().to_owned(),
     });
-    report.backend = Some(backend.to_owned());
-    let evidence = match look(scan, model, &mut report, watch).await? {
+    let evidence = match look(scan, model, infer, &mut report, watch).await? {
         Ok(evidence) => Some(evidence),
         Err(refusal) => {
             report.refusal = Some(refusal);
@@ -162,12 +174,16 @@ pub async fn screen(scan: &Scan, model: &Model, backend: &str, watch: &mut Watch
     Ok(Screened { report, evidence })
 }
 
-async fn look(
+async fn look<F>(
     scan: &Scan,
     model: &Model,
+    infer: F,
     report: &mut ScanReport,
     watch: &mut Watch<'_>,
-) -> Result<Result<Evidence, Refusal>, Cancelled> {
+) -> Result<Result<Evidence, Refusal>, Cancelled>
+where
+    F: AsyncFnOnce(&NetworkInput) -> Result<(Logits, String), NetworkError>,
+{
     let Some(calibration) = &model.header().calibration else {
         return Ok(Err(Refusal::new(
             "model_not_calibrated",
@@ -183,8 +199,11 @@ async fn look(
     };
 
     watch.begin(Step::Looking)?;
-    let logits = match model.infer(&input).await {
-        Ok(logits) => logits,
+    let logits = match infer(&input).await {
+        Ok((logits, backend)) => {
+            report.backend = Some(backend);
+            logits
+        }
         Err(error) => return Ok(Err(Refusal::new("network_failed", format!("The network failed: {error}.")))),
     };
 

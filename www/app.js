@@ -209,7 +209,7 @@ function found({ scans, refused }, origin) {
   // A sample is asked for to be seen; a second drop does not take the person away from what they look at.
   const keep = selected !== null && selectedRow !== null && origin !== 'sample';
   store.set({ rows: [...store.state.rows, ...rows], selected: keep ? selected : (first?.key ?? selected) });
-  say(scans.length === 0 && refused.length > 0 ? `Nothing could be opened: ${refused[0]?.refusal.message ?? ''}` : `${scans.length} found, ${refused.length} refused`);
+  say(scans.length === 0 && refused.length > 0 ? `Nothing could be opened: ${refused[0]?.refusal?.message ?? ''}` : `${scans.length} found, ${refused.length} refused`);
   pump();
 }
 

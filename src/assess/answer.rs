@@ -44,7 +44,7 @@ pub fn answer(scan: &Scan, input: &NetworkInput, logits: &Logits, calibration: &
 }
 
 /// Row and column of the largest evidence on slice `z`, in cells of the map.
-fn peak(logits: &Logits, z: usize) -> Option<(usize, usize)> {
+pub(super) fn peak(logits: &Logits, z: usize) -> Option<(usize, usize)> {
     let [_, rows, columns] = logits.evidence_shape;
     let map = logits.evidence.get(z * rows * columns..(z + 1) * rows * columns)?;
     let (cell, _) = map.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?;
@@ -52,7 +52,7 @@ fn peak(logits: &Logits, z: usize) -> Option<(usize, usize)> {
 }
 
 /// The volume pixel `(x, y)` under the centre of a map cell.
-fn place(input: &NetworkInput, evidence_shape: [usize; 3], row: usize, column: usize) -> (f32, f32) {
+pub(super) fn place(input: &NetworkInput, evidence_shape: [usize; 3], row: usize, column: usize) -> (f32, f32) {
     let centre = |cell: usize, cells: usize, pixels: usize| (cell as f32 + 0.5) * pixels as f32 / cells as f32 - 0.5;
     input
         .alignment

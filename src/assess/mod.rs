@@ -2,6 +2,8 @@
 
 mod answer;
 mod calibration;
+mod heat;
 
 pub use answer::{Answer, answer};
 pub use calibration::{Calibration, CalibrationError, OperatingPoint, PatientScore, Platt};
+pub use heat::{brightest, heat};

@@ -1,0 +1,112 @@
+//! The scans that the page holds, with their slices as long as there is room.
+
+use super::fault::Fault;
+use crate::ingest::{OrderBasis, Scan, ScanPlan};
+use crate::report::ScanReport;
+use crate::screen::Evidence;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Volumes are let go, the one looked at longest ago first, when together they have more bytes than this: a tab has
+/// 4 GiB of wasm memory at most, and reading a scan again takes about a second.
+const ROOM_BYTES: usize = 512 * 1024 * 1024;
+
+/// One scan of the work list.
+pub(super) struct Entry {
+    pub(super) plan: Rc<ScanPlan>,
+    pub(super) synthetic: bool,
+    /// The person asked for the order of the file names.
+    pub(super) named_order: bool,
+    /// The slices; none before the scan is read and after they were let go.
+    pub(super) scan: Option<Rc<Scan>>,
+    pub(super) evidence: Option<Rc<Evidence>>,
+    pub(super) report: Option<ScanReport>,
+    last_use: u64,
+}
+
+/// All scans by their number; numbers are never used twice.
+#[derive(Default)]
+pub(super) struct Shelf {
+    entries: BTreeMap<usize, Entry>,
+    next: usize,
+    clock: u64,
+}
+
+impl Shelf {
+    pub(super) fn add(&mut self, plan: ScanPlan, synthetic: bool) -> usize {
+        let id = self.next;
+        self.next += 1;
+        let entry = Entry {
+            plan: Rc::new(plan),
+            synthetic,
+            named_order: false,
+            scan: None,
+            evidence: None,
+            report: None,
+            last_use: 0,
+        };
+        self.entries.insert(id, entry);
+        id
+    }
+
+    pub(super) fn remove(&mut self, id: usize) {
+        self.entries.remove(&id);
+    }
+
+    pub(super) fn get(&self, id: usize) -> Result<&Entry, Fault> {
+        self.entries.get(&id).ok_or_else(|| Fault::unknown_scan(id))
+    }
+
+    pub(super) fn get_mut(&mut self, id: usize) -> Result<&mut Entry, Fault> {
+        self.entries.get_mut(&id).ok_or_else(|| Fault::unknown_scan(id))
+    }
+
+    /// Keeps the slices of a scan and makes room for them. Does nothing for a scan that was removed meanwhile.
+    pub(super) fn keep(&mut self, id: usize, scan: Rc<Scan>) {
+        self.clock += 1;
+        let now = self.clock;
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.scan = Some(scan);
+            entry.last_use = now;
+        }
+        while self.held_bytes() > ROOM_BYTES {
+            let held = self.entries.iter_mut().filter(|(other, entry)| **other != id && entry.scan.is_some());
+            let Some((_, oldest)) = held.min_by_key(|(_, entry)| entry.last_use) else { break };
+            oldest.scan = None;
+        }
+    }
+
+    /// Marks a scan as looked at now.
+    pub(super) fn touch(&mut self, id: usize) {
+        self.clock += 1;
+        let now = self.clock;
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.last_use = now;
+        }
+    }
+
+    pub(super) fn held_bytes(&self) -> usize {
+        self.entries
+            .values()
+            .filter_map(|entry| entry.scan.as_ref())
+            .map(|scan| size_of_val(scan.volume.voxels()))
+            .sum()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+/// The scan with its slices as the files were named.
+pub(super) fn in_named_order(scan: &Scan) -> Scan {
+    let mut places: Vec<usize> = (0..scan.order.as_named.len()).collect();
+    places.sort_by_key(|&place| scan.order.as_named.get(place));
+    let mut named = scan.clone();
+    named.volume = scan.volume.with_slice_order(&places);
+    named.slices = places.iter().filter_map(|&place| scan.slices.get(place)).cloned().collect();
+    named.order.as_named = (0..places.len()).collect();
+    named.order.basis = OrderBasis::Name;
+    named.warnings.retain(|warning| warning.code != "slices_reordered");
+    named
+}
