@@ -95,6 +95,14 @@ impl Network {
 }
 
 fn main() {
+    // `step` times the training step alone, for a profiler.
+    if std::env::args().nth(1).as_deref() != Some("step") {
+        layers();
+    }
+    step();
+}
+
+fn layers() {
     let peak = kernels::peak_flops();
     let threads = rayon::current_num_threads();
     println!("peak of one thread {:.0} GFLOP/s, {threads} threads", peak / 1e9);
@@ -117,7 +125,9 @@ fn main() {
             burn_backward / backward,
         );
     }
+}
 
+fn step() {
     let device = Device::flex().autodiff();
     let mut network = Network::new(&device);
     let mut optimizer = AdamWConfig::new().init();
