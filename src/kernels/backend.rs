@@ -12,7 +12,8 @@ use burn::{
 };
 
 use super::cpu::{
-    conv::{self, Conv, Epilogue},
+    conv::{self, Conv},
+    correlation::Epilogue,
     norm::{self, Norm},
     pool::{self, Pool},
 };
@@ -28,7 +29,7 @@ pub(super) trait Kernels: Backend {
     /// Convolution of shape `conv`.
     fn convolve(input: FloatTensor<Self>, weight: FloatTensor<Self>, conv: Conv) -> FloatTensor<Self>;
 
-    /// Convolution of shape `conv`, bias, ReLU and max pooling over `window`; without gradients.
+    /// Convolution of shape `conv`, bias, `ReLU` and max pooling over `window`; without gradients.
     fn convolve_block(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -40,7 +41,7 @@ pub(super) trait Kernels: Backend {
     /// Max pooling of a tensor of rank 5.
     fn pool(input: FloatTensor<Self>, window: [usize; 3]) -> FloatTensor<Self>;
 
-    /// Batch normalisation with the batch's own statistics, ReLU and max pooling over `window`; the mean and the biased
+    /// Batch normalisation with the batch's own statistics, `ReLU` and max pooling over `window`; the mean and the biased
     /// variance of each channel come along, without gradients.
     fn normalise(
         input: FloatTensor<Self>,

@@ -157,3 +157,48 @@ proptest! {
         }
     }
 }
+
+/// Gradients against differences of the loss itself, without the help of any other implementation.
+#[cfg(feature = "autodiff")]
+#[test]
+fn gradients_are_slopes() {
+    const STEP: f32 = 1e-2;
+    let device = Device::flex();
+    let channels = 3;
+    let values: [Tensor<1>; 4] = [
+        random([2 * 3 * 7 * 9 * 2], &device),
+        random([channels * 2 * 3 * 3 * 3], &device),
+        random([channels], &device),
+        random([channels], &device),
+    ];
+    let weighting = random([2, channels, 3, 3, 4], &device);
+    let loss = |values: [Tensor<1>; 4]| {
+        let [input, weight, gamma, beta] = values;
+        let mut norm = BatchNormConfig::new(channels).init(&device.clone().autodiff());
+        norm.gamma = norm.gamma.map(|_| gamma.clone());
+        norm.beta = norm.beta.map(|_| beta.clone());
+        let features = conv3d(
+            input.reshape([2, 2, 3, 7, 9]),
+            weight.reshape([channels, 2, 3, 3, 3]),
+            None,
+            Conv3dOptions::same([3; 3]),
+        );
+        let output = batch_norm_relu_pool(&norm, features, [1, 2, 2]);
+        (output * Tensor::from_inner(weighting.clone())).sum()
+    };
+    let lifted = values.clone().map(|v| Tensor::from_inner(v).require_grad());
+    let gradients = loss(lifted.clone()).backward();
+    for (at, (value, lifted)) in values.iter().zip(&lifted).enumerate() {
+        let gradient = lifted.grad(&gradients).expect("a gradient");
+        let direction = random(value.dims(), &device);
+        let direction = direction.clone() / direction.powi_scalar(2).sum().sqrt();
+        let expected = (gradient * direction.clone()).sum().into_scalar::<f32>();
+        let [ahead, behind] = [STEP, -STEP].map(|step| {
+            let mut moved = values.clone();
+            moved[at] = value.clone() + direction.clone() * step;
+            loss(moved.map(Tensor::from_inner)).inner().into_scalar::<f32>()
+        });
+        let slope = (ahead - behind) / (2.0 * STEP);
+        assert!((slope - expected).abs() < 0.05 * expected.abs().max(1.0), "value {at}: {slope} against {expected}");
+    }
+}

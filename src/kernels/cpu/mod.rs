@@ -3,11 +3,17 @@
     unsafe_code,
     reason = "vector instructions and the disjoint writes of several threads; each block says why it holds"
 )]
+#![allow(
+    clippy::inline_always,
+    reason = "what a kernel calls must be compiled with the instructions of its vectors, see `machine::Kernel`"
+)]
 
 pub(super) mod conv;
+pub(super) mod correlation;
 pub(super) mod geometry;
 mod machine;
 pub(super) mod norm;
 pub(super) mod peak;
 pub(super) mod pool;
 mod shared;
+mod weight_gradient;

@@ -1,4 +1,4 @@
-//! Batch normalisation with the batch's own statistics, ReLU and max pooling in one operation, and its gradients
+//! Batch normalisation with the batch's own statistics, `ReLU` and max pooling in one operation, and its gradients
 //! (Ioffe and Szegedy 2015, <https://arxiv.org/abs/1502.03167>).
 //!
 //! One channel is worked on at a time, so that what the first pass over it read is in the cache for the next ones.
@@ -70,7 +70,7 @@ impl Affine {
     }
 }
 
-/// ReLU that keeps NaN.
+/// `ReLU` that keeps NaN.
 #[inline(always)]
 fn relu(x: f32) -> f32 {
     if x < 0.0 { 0.0 } else { x }
@@ -100,7 +100,7 @@ impl Norm {
     }
 }
 
-/// Normalises `input` `[batch, channels, ..]`, then ReLU and pooling.
+/// Normalises `input` `[batch, channels, ..]`, then `ReLU` and pooling.
 pub(crate) fn forward(norm: &Norm, input: &[f32], gamma: &[f32], beta: &[f32]) -> Normalised {
     let len = norm.output_image();
     let mut output = vec![0.0; norm.batch * norm.channels * len];
@@ -245,7 +245,7 @@ impl Kernel for BackwardChannel<'_> {
         let len = norm.output_image();
         let gradients = norm.images(self.gradient, self.channel, len);
         let places = (0..norm.batch).map(|n| self.places.get((n * norm.channels + self.channel) * len..));
-        // Sums of the gradient that passes the ReLU, alone and times the normalised input.
+        // Sums of the gradient that passes the `ReLU`, alone and times the normalised input.
         let (mut alone, mut product) = (0.0_f64, 0.0_f64);
         for ((image, gradient), places) in inputs.clone().zip(gradients.clone()).zip(places.clone()) {
             if let (true, Some(places)) = (norm.pools(), places) {
