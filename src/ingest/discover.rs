@@ -150,7 +150,7 @@ impl Discovery {
                 self.refuse(&file.path, &Fault::UnsupportedFormat { path, found: found.to_owned(), advice });
             }
             Content::Other(found) => {
-                let fault = Fault::NotAScan { path, found: found.to_owned() };
+                let fault = Fault::NotAScan { path, found: with_size(found, file.source.len()) };
                 self.set_aside.push(RefusedScan::of_file(&file.path, &fault));
             }
         }
@@ -215,9 +215,19 @@ impl Discovery {
     }
 }
 
+/// What a file is, with its size where that is worth a word.
+fn with_size(found: &str, bytes: u64) -> String {
+    match bytes >> 20 {
+        0 => found.to_owned(),
+        mib @ 1..10_240 => format!("{found} ({mib} MiB)"),
+        mib => format!("{found} ({} GiB)", mib >> 10),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingest::ByteSource;
     use std::sync::Arc;
 
     fn codes(files: &[(&str, &[u8])]) -> Vec<String> {
@@ -237,6 +247,46 @@ mod tests {
     #[test]
     fn a_text_file_alone_is_refused_by_name() {
         assert_eq!(codes(&[("notes.txt", b"hello")]), ["not_a_scan"]);
+    }
+
+    /// A file of 4 GiB that must not be read whole.
+    struct Huge(Vec<u8>);
+
+    impl ByteSource for Huge {
+        fn len(&self) -> u64 {
+            4 << 30
+        }
+
+        fn read_at(&self, offset: u64, length: usize) -> std::io::Result<Vec<u8>> {
+            assert!(length <= 1 << 20, "{length} bytes were asked for at once");
+            assert!(offset <= 4 << 20 || offset >= (4 << 30) - (4 << 20), "{offset} is far into the file");
+            let mut bytes = vec![0; length];
+            for (place, byte) in bytes.iter_mut().enumerate() {
+                let at = usize::try_from(offset).unwrap().saturating_add(place);
+                *byte = self.0.get(at).copied().unwrap_or(0);
+            }
+            Ok(bytes)
+        }
+    }
+
+    #[test]
+    fn four_gigabytes_of_anything_are_refused_without_being_read() {
+        let mut dicom = vec![0; 128];
+        dicom.extend(b"DICM");
+        let heads: [(&str, &[u8]); 5] = [
+            ("x.bin", &[7, 7]),
+            ("x.jpg", &[0xff, 0xd8, 0xff, 0xe0]),
+            ("x.nii", b"\x5c\x01\0\0"),
+            ("x.dcm", &dicom),
+            ("x.gz", &[0x1f, 0x8b, 8]),
+        ];
+        for (path, head) in heads {
+            let file = InputFile { path: path.to_owned(), source: Arc::new(Huge(head.to_vec())) };
+            let discovery = discover(vec![file]);
+            let refused_late =
+                discovery.scans.iter().all(|plan| plan.read(&mut |_| ControlFlow::Continue(())).is_err());
+            assert!(refused_late && discovery.refused.len() + discovery.scans.len() == 1, "{path}");
+        }
     }
 
     #[test]

@@ -303,6 +303,14 @@ impl Fault {
         }
     }
 
+    /// Makes room for the voxels of a scan whose data are known to be there.
+    pub(super) fn make_room(path: &str, voxels: &mut Vec<f32>, count: usize) -> Result<(), Self> {
+        voxels.try_reserve_exact(count).map_err(|_| Self::TooLarge {
+            path: path.to_owned(),
+            detail: format!("there is not enough memory for its {} million voxels", count >> 20),
+        })
+    }
+
     /// Checks the shape of a scan (slices, rows, columns) against the limits.
     pub(super) fn check_shape(path: &str, shape: [usize; 3]) -> Result<(), Self> {
         let [slices, rows, columns] = shape;

@@ -141,7 +141,7 @@ fn check_length(
 ) -> Result<(), Fault> {
     let Some(length) = pixels.length else { return Ok(()) };
     let available = parsed.source.len().saturating_sub(pixels.offset);
-    let expected = (format.frame_bytes() as u64).saturating_mul(frames as u64);
+    let expected = format.frame_bytes().saturating_mul(frames as u64);
     if expected > available || expected > length {
         let detail = format!("{expected} bytes of pixels are announced, {} are there", available.min(length));
         return Err(Fault::Truncated { path: path.to_owned(), detail });

@@ -67,6 +67,7 @@ impl DicomPlan {
         let format = first.header.format;
         Fault::check_shape(&self.name, [self.slices.len(), format.rows, format.columns])?;
         let mut voxels = Vec::new();
+        Fault::make_room(&self.name, &mut voxels, self.slices.len() * format.rows * format.columns)?;
         for (done, &place) in stack.order.iter().enumerate() {
             progress.reading(done, stack.order.len())?;
             if let Some(slice) = self.slices.get(place) {

@@ -59,8 +59,9 @@ impl PixelFormat {
         }
     }
 
-    pub(super) fn frame_bytes(&self) -> usize {
-        self.rows * self.columns * self.pixel_bytes()
+    /// Bytes of an uncompressed frame; 64 bits, since what a header claims may not fit into 32.
+    pub(super) fn frame_bytes(&self) -> u64 {
+        (self.rows * self.columns) as u64 * self.pixel_bytes() as u64
     }
 }
 
@@ -84,8 +85,8 @@ fn integer(data: &DataSet) -> Result<Kind, String> {
 /// Appends the values of frame `index` in Hounsfield units. MONOCHROME1 is a hint for display and changes no value.
 pub(super) fn read_frame(header: &Header, index: usize, frame: &Frame, voxels: &mut Vec<f32>) -> Result<(), Fault> {
     let format = &header.format;
-    let length = format.frame_bytes();
-    let offset = header.pixels.offset + length as u64 * index as u64;
+    let offset = header.pixels.offset + format.frame_bytes() * index as u64;
+    let length = usize::try_from(format.frame_bytes()).unwrap_or(usize::MAX);
     let bytes = header.source.read_at(offset, length).map_err(|error| Fault::unreadable(&header.path, &error))?;
     if bytes.len() < length {
         let detail = format!("frame {index} has {} of {length} bytes", bytes.len());

@@ -18,6 +18,8 @@ use std::io::{self, Read};
 
 /// Deflate expands at most 1032 times (RFC 1951); a header that promises more is wrong.
 const DEFLATE_EXPANSION: u64 = 1032;
+/// CT compresses to a third or so; masks and templates to a tenth.
+const USUAL_COMPRESSION: u64 = 10;
 /// Voxels converted at a time.
 const CHUNK_VOXELS: usize = 32 << 10;
 
@@ -130,8 +132,12 @@ impl NiftiPlan {
         if skipped < header.offset {
             return Err(too_short().into());
         }
-        // Grows with what arrives, so that a header cannot ask for memory that no data follow.
         let mut voxels = Vec::new();
+        // What compresses better than CT does grows with what arrives, so that a header cannot ask for memory that no
+        // data follow.
+        if expected < length.saturating_mul(USUAL_COMPRESSION) {
+            Fault::make_room(path, &mut voxels, count)?;
+        }
         let mut chunk = vec![0; CHUNK_VOXELS.min(count) * header.voxel.bytes()];
         while voxels.len() < count {
             progress.reading(voxels.len() / (columns * rows), slices)?;
