@@ -3,7 +3,7 @@
 //! A picture says nothing about Hounsfield units, spacing or orientation. The usual brain window is assumed and said.
 
 use super::fault::Fault;
-use super::order::{Stack, repair};
+use super::order::{Repair, Stack, repair};
 use super::source::{file_name, read_whole};
 use super::{InPlane, InputFile, OrderBasis, Progress, ReadError, Scan, ScanKind, SliceOrder, SliceSource, limits};
 use crate::report::Warning;
@@ -69,7 +69,9 @@ impl PicturePlan {
         let volume = Volume::new(voxels, shape, Spacing::default(), scale, Orientation::Assumed)
             .map_err(|error| Fault::Damaged { path: self.name.clone(), detail: error.to_string() })?;
         progress.ordering(self.files.len())?;
-        let (volume, order, order_warning) = in_order(volume);
+        let (volume, repair) = in_order(volume);
+        let basis = if repair.changed { OrderBasis::Images } else { OrderBasis::Name };
+        let order = SliceOrder { basis, as_named: repair.as_named };
         let slices = order
             .as_named
             .iter()
@@ -77,7 +79,7 @@ impl PicturePlan {
             .map(|file| SliceSource { path: file.path.clone(), in_plane: InPlane::default() })
             .collect();
         let mut warnings = assumptions();
-        warnings.extend(order_warning);
+        warnings.extend(repair.warning);
         if marked > 0 {
             let message = format!("Coloured marks or text are on {marked} slices; they were turned to grey.");
             warnings.push(Warning::new("coloured_marks", message));
@@ -115,14 +117,11 @@ fn assumptions() -> Vec<Warning> {
 }
 
 /// The slices in anatomical order, which is the order of the names unless the pictures say otherwise.
-fn in_order(volume: Volume) -> (Volume, SliceOrder, Option<Warning>) {
+pub(super) fn in_order(volume: Volume) -> (Volume, Repair) {
     let slices: Vec<&[f32]> = (0..volume.slices()).filter_map(|z| volume.slice(z)).collect();
     let repair = repair(&Stack { slices: &slices, rows: volume.rows(), columns: volume.columns() });
-    if !repair.changed {
-        return (volume, SliceOrder { basis: OrderBasis::Name, as_named: repair.as_named }, repair.warning);
-    }
-    let volume = volume.with_slice_order(&repair.as_named);
-    (volume, SliceOrder { basis: OrderBasis::Images, as_named: repair.as_named }, repair.warning)
+    let volume = if repair.changed { volume.with_slice_order(&repair.as_named) } else { volume };
+    (volume, repair)
 }
 
 /// Decodes one picture to grey, checking that it is whole, small enough, and grey.

@@ -19,6 +19,7 @@ mod tests;
 pub(super) use series::find_series;
 
 use super::fault::Fault;
+use super::images::in_order;
 use super::{OrderBasis, Progress, ReadError, Scan, ScanKind, SliceOrder, SliceSource, plausible};
 use crate::report::Warning;
 use crate::volume::{Orientation, Spacing, ValueScale, Volume};
@@ -62,7 +63,7 @@ impl DicomPlan {
 
     pub(super) fn read(&self, progress: &mut Progress<'_>) -> Result<Scan, ReadError> {
         let frames: Vec<Frame> = self.slices.iter().map(Slice::geometry).collect();
-        let (stack, basis, order_warning) = self.stack(&frames);
+        let (stack, basis) = self.stack(&frames);
         let first = self.slices.first().ok_or_else(|| self.damaged("it has no slices".to_owned()))?;
         let format = first.header.format;
         Fault::check_shape(&self.name, [self.slices.len(), format.rows, format.columns])?;
@@ -75,7 +76,6 @@ impl DicomPlan {
             }
         }
         let mut warnings = self.warnings.clone();
-        warnings.extend(order_warning);
         warnings.extend(stack.warnings());
         warnings.extend(plausible::fill_gaps(&mut voxels));
         let (scale, doubt) = scale_of(&first.header, &voxels);
@@ -86,7 +86,12 @@ impl DicomPlan {
         let volume =
             Volume::new(voxels, shape, spacing, scale, orientation).map_err(|error| self.damaged(error.to_string()))?;
         let (as_named, slices) = self.sources_in_order(&stack, volume.slices(), &mut warnings);
-        let order = SliceOrder { basis, as_named };
+        let (volume, slices, order) = if basis == OrderBasis::Position || !stack.axes.slices_stay() {
+            (volume, slices, SliceOrder { basis, as_named })
+        } else {
+            progress.ordering(volume.slices())?;
+            by_images(volume, &slices, &as_named, basis, &mut warnings)
+        };
         Ok(Scan { name: self.name.clone(), kind: ScanKind::Dicom, volume, slices, order, warnings })
     }
 
@@ -95,22 +100,17 @@ impl DicomPlan {
     }
 
     /// The order of the slices: by position, else by instance number, else as stored.
-    fn stack(&self, frames: &[Frame]) -> (Stack, OrderBasis, Option<Warning>) {
+    fn stack(&self, frames: &[Frame]) -> (Stack, OrderBasis) {
         if let Some(stack) = Stack::by_position(frames) {
-            return (stack, OrderBasis::Position, None);
+            return (stack, OrderBasis::Position);
         }
         let mut stack = Stack::as_given(frames);
         let number = |place: &usize| self.slices.get(*place).map(|slice| (slice.header.instance_number, slice.frame));
         let numbered = self.slices.iter().all(|slice| slice.header.instance_number.is_some());
-        let basis = if numbered { OrderBasis::InstanceNumber } else { OrderBasis::Stored };
         if numbered {
             stack.order.sort_by_key(number);
         }
-        let warning = Warning::new(
-            "order_uncertain",
-            "The slices do not state their positions: they are in the order of their instance numbers, and which end is the top is assumed.",
-        );
-        (stack, basis, (frames.len() > 1).then_some(warning))
+        (stack, if numbered { OrderBasis::InstanceNumber } else { OrderBasis::Stored })
     }
 
     fn spacing_and_orientation(
@@ -131,7 +131,7 @@ impl DicomPlan {
         if !stated {
             warnings.push(Warning::new(
                 "orientation_assumed",
-                "The files do not state the patient's orientation: axial slices, nose up, patient's left on the right are assumed.",
+                "The files do not state where the slices lie: axial slices, nose up, patient's left on the right are assumed.",
             ));
         }
         let orientation = if stated { Orientation::Stated } else { Orientation::Assumed };
@@ -165,6 +165,22 @@ impl DicomPlan {
         let sources = as_named.iter().filter_map(|&place| self.slices.get(place)).map(source).collect();
         (as_named, sources)
     }
+}
+
+/// Without positions the numbers are checked against what the slices show, as the names of pictures are.
+fn by_images(
+    volume: Volume,
+    slices: &[SliceSource],
+    as_named: &[usize],
+    basis: OrderBasis,
+    warnings: &mut Vec<Warning>,
+) -> (Volume, Vec<SliceSource>, SliceOrder) {
+    let (volume, repair) = in_order(volume);
+    warnings.extend(repair.warning);
+    let slices = repair.as_named.iter().filter_map(|&place| slices.get(place)).cloned().collect();
+    let as_named = repair.as_named.iter().filter_map(|&place| as_named.get(place)).copied().collect();
+    let basis = if repair.changed { OrderBasis::Images } else { basis };
+    (volume, slices, SliceOrder { basis, as_named })
 }
 
 /// CT values are Hounsfield units unless the file says otherwise or they cannot be.
