@@ -17,11 +17,13 @@ mod config;
 mod distance;
 mod figure;
 mod frame;
+#[cfg(test)]
+mod laws_tests;
+#[cfg(test)]
+mod reference_tests;
 mod regions;
 mod resample;
 mod strip;
-#[cfg(test)]
-mod tests;
 
 pub use config::{PreprocessConfig, Symmetry};
 pub use figure::contact_sheet;

@@ -1,4 +1,4 @@
-//! The whole way through the preprocessing: laws on drawn heads, and agreement with the reference study on real scans.
+//! Agreement with the reference study on real scans.
 
 use super::*;
 use crate::volume::{Orientation, Spacing, ValueScale};
