@@ -25,6 +25,29 @@ impl SplitMix64 {
         let unit = (self.next_u64() >> 40) as f32 / (1_u32 << 24) as f32;
         low + (high - low) * unit
     }
+
+    /// Uniform in `0..bound`; 0 for a bound of 0.
+    pub fn below(&mut self, bound: usize) -> usize {
+        ((u128::from(self.next_u64()) * bound as u128) >> 64) as usize
+    }
+
+    /// True with the given probability.
+    pub fn chance(&mut self, probability: f32) -> bool {
+        self.uniform(0.0, 1.0) < probability
+    }
+
+    /// Normal with mean 0 and standard deviation 1 (Box and Muller, 1958).
+    pub fn normal(&mut self) -> f32 {
+        let radius = (-2.0 * (1.0 - self.uniform(0.0, 1.0)).ln()).sqrt();
+        radius * self.uniform(0.0, std::f32::consts::TAU).cos()
+    }
+
+    /// Puts the items in a random order (Fisher and Yates).
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last + 1));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -45,5 +68,21 @@ mod tests {
         let mean = numbers.iter().sum::<f32>() / 10_000.0;
         assert!((mean - 1.0).abs() < 0.05);
         assert!(numbers.iter().all(|&x| (-1.0..3.0).contains(&x)));
+    }
+
+    #[test]
+    fn normal_numbers_have_unit_variance() {
+        let mut random = SplitMix64::new(8);
+        let squares: f32 = (0..20_000).map(|_| random.normal().powi(2)).sum();
+        assert!((squares / 20_000.0 - 1.0).abs() < 0.05, "{squares}");
+    }
+
+    #[test]
+    fn shuffling_keeps_every_item() {
+        let mut items: Vec<usize> = (0..50).collect();
+        SplitMix64::new(9).shuffle(&mut items);
+        assert_ne!(items, (0..50).collect::<Vec<_>>());
+        items.sort_unstable();
+        assert_eq!(items, (0..50).collect::<Vec<_>>());
     }
 }

@@ -1,9 +1,21 @@
 //! Command line of ictus: one file a command.
 
+mod data;
+mod device;
 mod drop;
+mod evaluate;
+mod export;
+mod figures;
+mod files;
+mod import;
 mod inspect;
 mod layers;
+mod learn;
+mod metrics;
 mod phantom;
+mod progress;
+mod run;
+mod train;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -20,6 +32,14 @@ struct Cli {
 enum Command {
     /// Says what the readers make of files and folders.
     Inspect(inspect::Args),
+    /// Prepares the data sets and says what is in them.
+    Import(import::Args),
+    /// Trains a recipe on folds or on everything.
+    Train(train::Args),
+    /// Prints and draws the out-of-fold figures of a run.
+    Evaluate(evaluate::Args),
+    /// Writes the weights file of a run, with its calibration.
+    Export(export::Args),
     /// Prints the layers of a network with shapes, parameters and FLOP.
     Layers(layers::Args),
     /// Draws a synthetic head CT as DICOM, NIfTI or pictures.
@@ -32,6 +52,10 @@ type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Inspect(args) => inspect::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Layers(args) => layers::run(&args),
         Command::Phantom(args) => phantom::run(&args),
     };

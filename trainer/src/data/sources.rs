@@ -1,0 +1,198 @@
+//! Reads the data sets as they are laid out on disk, in true slice order and with true labels.
+
+use super::{Case, CaseRecord, DataError, FOLDS, Source, region};
+use ictus::preprocess::{NetworkInput, PreprocessConfig, prepare};
+use ictus::volume::{Orientation, Spacing, ValueScale, Volume};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Level and width that 8-bit pictures are taken to be windowed by; the page assumes the same.
+const WINDOW: (f32, f32) = (40.0, 120.0);
+
+/// A scan before it is read: its pictures, bottom to top, and what is known of it.
+pub(super) struct Listed {
+    record: CaseRecord,
+    pictures: Vec<PathBuf>,
+    masks: Vec<Option<PathBuf>>,
+}
+
+/// All scans of a set, without their pixels.
+pub(super) fn list(source: Source, data: &Path) -> Result<Vec<Listed>, DataError> {
+    match source {
+        Source::CtIch => list_ct_ich(&data.join("ct-ich")),
+        Source::PheSich => list_phe_sich(&data.join("phe-sich")),
+    }
+}
+
+/// Tables and preparation decide what a set looks like: their text keys the cache.
+pub(super) fn tables(source: Source, data: &Path) -> Result<String, DataError> {
+    let names: &[&str] = match source {
+        Source::CtIch => &["ct-ich/patients.csv", "ct-ich/slice_order.csv", "ct-ich/hemorrhage_diagnosis.csv"],
+        Source::PheSich => &["phe-sich/slices.csv"],
+    };
+    names.iter().map(|name| text(&data.join(name))).collect()
+}
+
+fn list_ct_ich(folder: &Path) -> Result<Vec<Listed>, DataError> {
+    let mut labels: BTreeMap<u32, BTreeMap<u32, bool>> = BTreeMap::new();
+    rows(&folder.join("hemorrhage_diagnosis.csv"), |cells| {
+        let bleed = cells.get(2..7)?.contains(&"1");
+        labels.entry(number(cells, 0)?).or_default().insert(number(cells, 1)?, bleed);
+        Some(())
+    })?;
+    let mut order: BTreeMap<u32, (String, Vec<u32>)> = BTreeMap::new();
+    rows(&folder.join("slice_order.csv"), |cells| {
+        let numbers = cells.get(2)?.split_whitespace().map(|n| n.parse().ok()).collect::<Option<Vec<u32>>>()?;
+        order.insert(number(cells, 0)?, ((*cells.get(1)?).to_owned(), numbers));
+        Some(())
+    })?;
+    let mut listed = Vec::new();
+    let mut mismatch = None;
+    rows(&folder.join("patients.csv"), |cells| {
+        if *cells.get(6)? != "train" {
+            return Some(());
+        }
+        let patient: u32 = number(cells, 0)?;
+        let (kind, numbers) = order.get(&patient)?;
+        let labels: Vec<bool> = labels.get(&patient)?.values().copied().collect();
+        if labels.len() != numbers.len() {
+            mismatch = Some((patient, labels.len(), numbers.len()));
+        }
+        let file = |n: &u32| folder.join("brain_ct_data").join(kind).join(format!("{patient} ({n}).jpg"));
+        listed.push(Listed {
+            masks: vec![None; numbers.len()],
+            pictures: numbers.iter().map(file).collect(),
+            record: CaseRecord {
+                source: Source::CtIch,
+                patient,
+                fold: cells.get(7)?.parse().ok()?,
+                fracture: *cells.get(4)? == "1",
+                age_years: cells.get(5)?.parse().ok(),
+                labels,
+                kept: [0; 2],
+                shape: [0; 3],
+            },
+        });
+        Some(())
+    })?;
+    match mismatch {
+        Some((patient, labels, slices)) => Err(DataError::Scan {
+            scan: format!("ct-ich/{patient}"),
+            what: format!("{slices} slices have {labels} labels"),
+        }),
+        None => Ok(listed),
+    }
+}
+
+fn list_phe_sich(folder: &Path) -> Result<Vec<Listed>, DataError> {
+    let mut patients: BTreeMap<String, Vec<(String, bool)>> = BTreeMap::new();
+    rows(&folder.join("slices.csv"), |cells| {
+        let slice = ((*cells.get(1)?).to_owned(), *cells.get(2)? == "1");
+        patients.entry((*cells.first()?).to_owned()).or_default().push(slice);
+        Some(())
+    })?;
+    let listed = patients.into_iter().enumerate().map(|(index, (patient, slices))| {
+        let pictures = folder.join("scans").join(&patient);
+        let masks = folder.join("masks").join(&patient);
+        Listed {
+            pictures: slices.iter().map(|(slice, _)| pictures.join(format!("{slice}.jpg"))).collect(),
+            masks: slices.iter().map(|(slice, masked)| masked.then(|| masks.join(format!("{slice}.png")))).collect(),
+            record: CaseRecord {
+                source: Source::PheSich,
+                patient: patient.parse().unwrap_or_default(),
+                fold: index % FOLDS,
+                fracture: false,
+                age_years: None,
+                labels: slices.iter().map(|(_, masked)| *masked).collect(),
+                kept: [0; 2],
+                shape: [0; 3],
+            },
+        }
+    });
+    Ok(listed.collect())
+}
+
+/// Reads and prepares one scan.
+pub(super) fn read(listed: &Listed, config: &PreprocessConfig) -> Result<Case, DataError> {
+    let scan = listed.record.name();
+    let mut voxels = Vec::new();
+    let mut size = None;
+    for path in &listed.pictures {
+        let picture = picture(path)?;
+        if *size.get_or_insert(picture.dimensions()) != picture.dimensions() {
+            return Err(DataError::Scan { scan, what: format!("{} has another size", path.display()) });
+        }
+        let (level, width) = WINDOW;
+        voxels.extend(picture.as_raw().iter().map(|&grey| f32::from(grey) * width / 255.0 + level - width / 2.0));
+    }
+    let (columns, rows) = size.unwrap_or_default();
+    let shape = [listed.pictures.len(), rows as usize, columns as usize];
+    let scale = ValueScale::Windowed { level: WINDOW.0, width: WINDOW.1 };
+    let volume = Volume::new(voxels, shape, Spacing::default(), scale, Orientation::Assumed)
+        .map_err(|error| DataError::Scan { scan: scan.clone(), what: error.to_string() })?;
+    let input = prepare(&volume, config).map_err(|source| DataError::Prepare { scan: scan.clone(), source })?;
+    if input.slabs.iter().any(|slab| slab.len() != 1) {
+        return Err(DataError::Scan { scan, what: "thin slices were merged, which the labels do not follow".into() });
+    }
+    let mut record = listed.record.clone();
+    record.kept = [input.slices.start, input.slices.end];
+    record.shape = input.shape;
+    let region = if listed.masks.iter().any(Option::is_some) {
+        let oedema = oedema(listed, &input)?;
+        region::lesion(&input, &oedema)
+    } else {
+        Vec::new()
+    };
+    let depth = region::depth(&input.mask, input.shape);
+    let mask = input.mask.iter().map(|&inside| f32::from(u8::from(inside))).collect();
+    Ok(Case { record, hounsfield: input.hounsfield, mask, region, depth })
+}
+
+/// The masks of a scan on the grid of its network input.
+fn oedema(listed: &Listed, input: &NetworkInput) -> Result<Vec<bool>, DataError> {
+    let [_, rows, columns] = input.shape;
+    let mut out = vec![false; input.hounsfield.len()];
+    for (z, plane) in input.slices.clone().zip(out.chunks_mut(rows * columns)) {
+        let Some(Some(path)) = listed.masks.get(z) else { continue };
+        let mask = picture(path)?;
+        for (index, pixel) in plane.iter_mut().enumerate() {
+            let (x, y) = input.alignment.to_volume((index % columns) as f32, (index / columns) as f32);
+            // A pixel of the input covers several of the mask: one of them is enough.
+            *pixel = [-1.0, 0.0, 1.0].iter().any(|dy| {
+                [-1.0, 0.0, 1.0].iter().any(|dx| {
+                    let (x, y) = ((x + dx).round(), (y + dy).round());
+                    x >= 0.0 && y >= 0.0 && mask.get_pixel_checked(x as u32, y as u32).is_some_and(|p| p.0[0] > 0)
+                })
+            });
+        }
+    }
+    Ok(out)
+}
+
+fn picture(path: &Path) -> Result<image::GrayImage, DataError> {
+    let error = |source| DataError::Picture { path: path.display().to_string(), source };
+    Ok(image::open(path).map_err(error)?.into_luma8())
+}
+
+fn text(path: &Path) -> Result<String, DataError> {
+    std::fs::read_to_string(path).map_err(|source| DataError::Io { path: path.display().to_string(), source })
+}
+
+/// Calls `row` with the cells of each line after the heading; a row that it cannot read is an error.
+fn rows(path: &Path, mut row: impl FnMut(&[&str]) -> Option<()>) -> Result<(), DataError> {
+    for (index, line) in text(path)?.lines().enumerate().skip(1) {
+        let cells: Vec<&str> = line.trim().split(',').collect();
+        if row(&cells).is_none() {
+            return Err(DataError::Row {
+                path: path.display().to_string(),
+                line: index + 1,
+                text: line.chars().take(80).collect(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn number(cells: &[&str], index: usize) -> Option<u32> {
+    cells.get(index)?.parse().ok()
+}

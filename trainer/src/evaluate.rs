@@ -1,0 +1,388 @@
+//! `evaluate`: out-of-fold figures of a run, with intervals, subgroups and drawings.
+
+use crate::Outcome;
+use crate::data::Source;
+use crate::figures;
+use crate::metrics::{auc, bootstrap, brier, calibration_error};
+use crate::run::{Job, Prediction, RunError, bare, file_error, write_json};
+use ictus::assess::{Calibration, OperatingPoint, PatientScore};
+use ictus::network::log_sum_exp;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Logit given to slices that were not looked at: too little brain for a bleed.
+const UNSEEN: f32 = -12.0;
+/// Bootstrap samples of an interval.
+const SAMPLES: usize = 2000;
+/// Groups of the calibration error.
+const BINS: usize = 5;
+
+/// Which run.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Folder of the run.
+    run: PathBuf,
+}
+
+/// Reports on a run.
+pub(crate) fn run(args: &Args) -> Outcome {
+    report(&args.run)
+}
+
+/// The figures of one patient score over the seeds.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Score {
+    /// Area under the ROC curve of each seed.
+    pub(crate) by_seed: Vec<f64>,
+    /// Their mean.
+    pub(crate) mean: f64,
+}
+
+/// Everything that is known of a run, out of fold.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Evaluation {
+    /// Seeds that have all folds.
+    pub(crate) seeds: Vec<u64>,
+    /// Patients of ct-ich.
+    pub(crate) patients: usize,
+    /// Patients of ct-ich with a bleed.
+    pub(crate) positive: usize,
+    /// Patient AUC on ct-ich by patient score.
+    pub(crate) patient_auc: BTreeMap<String, Score>,
+    /// Slice AUC on ct-ich.
+    pub(crate) slice_auc: Score,
+    /// Of the logits averaged over the seeds: patient AUC and its 95 % interval over patients, for the shipped score.
+    pub(crate) patient_auc_interval: [f64; 3],
+    /// The same of the slice AUC.
+    pub(crate) slice_auc_interval: [f64; 3],
+    /// Calibration and operating points.
+    pub(crate) calibration: Calibration,
+    /// Brier score and calibration error of the calibrated patient probabilities.
+    pub(crate) brier: f64,
+    /// Expected calibration error in groups of equal size.
+    pub(crate) calibration_error: f64,
+    /// Patient AUC in subgroups: name, positives, negatives, AUC, mean over the seeds.
+    pub(crate) subgroups: Vec<(String, usize, usize, f64)>,
+    /// Figures on phe-sich, where it was used.
+    pub(crate) phe_sich: Option<PheSich>,
+}
+
+/// Figures on a set where every patient bleeds; means over the seeds.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct PheSich {
+    /// Patients.
+    pub(crate) patients: usize,
+    /// Slice AUC.
+    pub(crate) slice_auc: f64,
+    /// Share of scans whose map peaks on the lesion.
+    pub(crate) peak_on_lesion: f64,
+    /// Share of scans at or above the lower threshold.
+    pub(crate) sensitivity_lower: f64,
+    /// Share of scans at or above the upper threshold.
+    pub(crate) sensitivity_upper: f64,
+    /// Share of scans without their bleeding slices that still reach the lower threshold.
+    pub(crate) false_alarms_lower: f64,
+    /// The same for the upper threshold.
+    pub(crate) false_alarms_upper: f64,
+}
+
+/// A patient score by name.
+type NamedScore = (&'static str, fn(f32, &[f32]) -> f32);
+
+/// The patient scores that are compared.
+const SCORES: [NamedScore; 4] = [
+    ("max_slice", |patient, slices| PatientScore::MaxSlice.of(&bare(patient, slices))),
+    ("max_of_three", |patient, slices| PatientScore::MaxOfThree.of(&bare(patient, slices))),
+    ("patient_logit", |patient, slices| PatientScore::PatientLogit.of(&bare(patient, slices))),
+    ("lse_slices", |_, slices| log_sum_exp(slices)),
+];
+
+/// The patient score that ships.
+pub(crate) const SHIPPED_SCORE: PatientScore = PatientScore::MaxOfThree;
+
+/// Evaluates, prints, draws and keeps.
+pub(crate) fn report(folder: &Path) -> Outcome {
+    let runs = by_seed(folder)?;
+    let Some(evaluation) = evaluate(&runs)? else {
+        eprintln!("{}: no seed has all five folds yet; nothing to evaluate", folder.display());
+        return Ok(ExitCode::FAILURE);
+    };
+    print(&evaluation);
+    write_json(&folder.join("evaluation.json"), &evaluation)?;
+    write_table(&folder.join("predictions.csv"), &runs, &evaluation.calibration)?;
+    figures::draw(folder, &runs, &evaluation)?;
+    println!("figures, predictions.csv and evaluation.json are in {}", folder.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The out-of-fold predictions of each seed that has all folds.
+pub(crate) fn by_seed(folder: &Path) -> Result<BTreeMap<u64, Vec<Prediction>>, RunError> {
+    let mut runs: BTreeMap<u64, (usize, Vec<Prediction>)> = BTreeMap::new();
+    for job in Job::done(folder)?.into_iter().filter(|job| job.fold.is_some()) {
+        let (folds, predictions) = runs.entry(job.seed).or_default();
+        *folds += 1;
+        predictions.extend(job.predictions(folder)?);
+    }
+    Ok(runs
+        .into_iter()
+        .filter(|(_, (folds, _))| *folds == crate::data::FOLDS)
+        .map(|(seed, (_, mut predictions))| {
+            predictions.sort_by_key(|prediction| (prediction.record.source, prediction.record.patient));
+            (seed, predictions)
+        })
+        .collect())
+}
+
+/// The scores of the patients of a set.
+pub(crate) fn patients(
+    predictions: &[Prediction],
+    source: Source,
+    score: impl Fn(f32, &[f32]) -> f32,
+) -> Vec<(f32, bool)> {
+    let of_set = predictions.iter().filter(|prediction| prediction.record.source == source);
+    of_set.map(|p| (score(p.patient, &p.slices), p.record.positive())).collect()
+}
+
+/// The logits of all slices of a scan, those not looked at included.
+fn all_slices(prediction: &Prediction) -> Vec<(f32, bool)> {
+    let [first, end] = prediction.record.kept;
+    let logit = |z: usize| {
+        let seen = (first..end).contains(&z).then(|| prediction.slices.get(z - first)).flatten();
+        seen.copied().unwrap_or(UNSEEN)
+    };
+    prediction.record.labels.iter().enumerate().map(|(z, &label)| (logit(z), label)).collect()
+}
+
+fn slices(predictions: &[Prediction], source: Source) -> Vec<(f32, bool)> {
+    predictions.iter().filter(|prediction| prediction.record.source == source).flat_map(all_slices).collect()
+}
+
+fn shipped(patient: f32, slices: &[f32]) -> f32 {
+    SHIPPED_SCORE.of(&bare(patient, slices))
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+/// The figures of the seeds; `None` without any.
+pub(crate) fn evaluate(
+    runs: &BTreeMap<u64, Vec<Prediction>>,
+) -> Result<Option<Evaluation>, ictus::assess::CalibrationError> {
+    let seeds: Vec<u64> = runs.keys().copied().collect();
+    let Some(first) = runs.values().next() else { return Ok(None) };
+    let ich: Vec<&Prediction> = first.iter().filter(|p| p.record.source == Source::CtIch).collect();
+    let over_seeds = |figure: &dyn Fn(&[Prediction]) -> Option<f64>| -> Score {
+        let by_seed: Vec<f64> = runs.values().filter_map(|predictions| figure(predictions)).collect();
+        Score { mean: mean(&by_seed), by_seed }
+    };
+    let patient_auc = SCORES.iter().map(|(name, score)| {
+        ((*name).to_owned(), over_seeds(&|predictions| auc(&patients(predictions, Source::CtIch, score))))
+    });
+    let calibration = calibrate(runs)?;
+    let probabilities: Vec<(f32, bool)> = runs
+        .values()
+        .flat_map(|predictions| patients(predictions, Source::CtIch, shipped))
+        .map(|(logit, positive)| (calibration.patient.probability(logit), positive))
+        .collect();
+
+    let averaged = average(runs);
+    let interval = |statistic: &dyn Fn(&[&Prediction]) -> Option<f64>| -> [f64; 3] {
+        let own: Vec<Prediction> = averaged.iter().filter(|p| p.record.source == Source::CtIch).cloned().collect();
+        let all: Vec<&Prediction> = own.iter().collect();
+        let [low, high] = bootstrap(&own, SAMPLES, statistic).unwrap_or([f64::NAN; 2]);
+        [statistic(&all).unwrap_or(f64::NAN), low, high]
+    };
+    let patient_score = |drawn: &[&Prediction]| {
+        auc(&drawn.iter().map(|p| (shipped(p.patient, &p.slices), p.record.positive())).collect::<Vec<_>>())
+    };
+    let slice_score = |drawn: &[&Prediction]| auc(&drawn.iter().flat_map(|p| all_slices(p)).collect::<Vec<_>>());
+
+    Ok(Some(Evaluation {
+        patients: ich.len(),
+        positive: ich.iter().filter(|p| p.record.positive()).count(),
+        patient_auc: patient_auc.collect(),
+        slice_auc: over_seeds(&|predictions| auc(&slices(predictions, Source::CtIch))),
+        patient_auc_interval: interval(&patient_score),
+        slice_auc_interval: interval(&slice_score),
+        brier: brier(&probabilities),
+        calibration_error: calibration_error(&probabilities, BINS),
+        subgroups: subgroups(runs),
+        phe_sich: phe_sich(runs, &calibration),
+        calibration,
+        seeds,
+    }))
+}
+
+/// Fitted on the predictions of all seeds, since one network ships and not their mean; the counts of the operating points
+/// are those of the first seed, so that they are patients.
+fn calibrate(runs: &BTreeMap<u64, Vec<Prediction>>) -> Result<Calibration, ictus::assess::CalibrationError> {
+    let pooled: Vec<(f32, bool)> =
+        runs.values().flat_map(|predictions| patients(predictions, Source::CtIch, shipped)).collect();
+    let slices: Vec<(f32, bool)> = runs
+        .values()
+        .flatten()
+        .filter(|p| p.record.source == Source::CtIch)
+        .flat_map(|p| p.slices.iter().copied().zip(p.record.kept_labels().iter().copied()))
+        .collect();
+    let mut calibration = Calibration::fit(SHIPPED_SCORE, &pooled, &slices)?;
+    if let Some(first) = runs.values().next() {
+        let scores: Vec<(f32, bool)> = patients(first, Source::CtIch, shipped)
+            .into_iter()
+            .map(|(logit, positive)| (calibration.patient.probability(logit), positive))
+            .collect();
+        calibration.lower = OperatingPoint::at(calibration.lower.threshold, &scores);
+        calibration.upper = OperatingPoint::at(calibration.upper.threshold, &scores);
+    }
+    Ok(calibration)
+}
+
+/// Predictions whose logits are the means over the seeds.
+fn average(runs: &BTreeMap<u64, Vec<Prediction>>) -> Vec<Prediction> {
+    let mut runs_left = runs.values();
+    let mut out = runs_left.next().cloned().unwrap_or_default();
+    for predictions in runs_left {
+        for (sum, more) in out.iter_mut().zip(predictions) {
+            sum.patient += more.patient;
+            sum.slices.iter_mut().zip(&more.slices).for_each(|(sum, more)| *sum += more);
+        }
+    }
+    let share = 1.0 / runs.len().max(1) as f32;
+    for prediction in &mut out {
+        prediction.patient *= share;
+        prediction.slices.iter_mut().for_each(|logit| *logit *= share);
+    }
+    out
+}
+
+/// A subgroup: name, and whether a patient belongs to it.
+type Subgroup = (&'static str, fn(&Prediction) -> bool);
+
+fn subgroups(runs: &BTreeMap<u64, Vec<Prediction>>) -> Vec<(String, usize, usize, f64)> {
+    let groups: [Subgroup; 6] = [
+        ("bleed with fracture, all without bleed", |p| !p.record.positive() || p.record.fracture),
+        ("bleed without fracture, all without bleed", |p| !p.record.positive() || !p.record.fracture),
+        ("under 18 years", |p| p.record.age_years.is_some_and(|age| age < 18.0)),
+        ("18 years and over", |p| p.record.age_years.is_some_and(|age| age >= 18.0)),
+        ("bleed on 1 to 3 slices, all without bleed", |p| p.record.labels.iter().filter(|&&label| label).count() <= 3),
+        ("bleed on 4 slices and more, all without bleed", |p| {
+            let count = p.record.labels.iter().filter(|&&label| label).count();
+            count == 0 || count >= 4
+        }),
+    ];
+    let rows = groups.iter().filter_map(|(name, belongs)| {
+        let mut aucs = Vec::new();
+        let mut counts = (0, 0);
+        for predictions in runs.values() {
+            let group: Vec<Prediction> = predictions.iter().filter(|p| belongs(p)).cloned().collect();
+            let scores = patients(&group, Source::CtIch, shipped);
+            counts.0 = scores.iter().filter(|(_, positive)| *positive).count();
+            counts.1 = scores.len() - counts.0;
+            aucs.push(auc(&scores)?);
+        }
+        Some(((*name).to_owned(), counts.0, counts.1, mean(&aucs)))
+    });
+    rows.collect()
+}
+
+fn phe_sich(runs: &BTreeMap<u64, Vec<Prediction>>, calibration: &Calibration) -> Option<PheSich> {
+    let of_set = |predictions: &[Prediction]| -> Vec<Prediction> {
+        predictions.iter().filter(|p| p.record.source == Source::PheSich).cloned().collect()
+    };
+    let patients = runs.values().next().map_or(0, |predictions| of_set(predictions).len());
+    if patients == 0 {
+        return None;
+    }
+    let over_seeds = |figure: &dyn Fn(&[Prediction]) -> f64| -> f64 {
+        mean(&runs.values().map(|predictions| figure(&of_set(predictions))).collect::<Vec<_>>())
+    };
+    let share = |hits: usize, all: usize| hits as f64 / all.max(1) as f64;
+    let reaches = |logit: f32, point: OperatingPoint| calibration.patient.probability(logit) >= point.threshold;
+    let sensitivity = |set: &[Prediction], point| {
+        share(set.iter().filter(|p| reaches(shipped(p.patient, &p.slices), point)).count(), set.len())
+    };
+    let false_alarms = |set: &[Prediction], point| {
+        let cut: Vec<_> = set.iter().filter_map(|p| p.without_bleed.as_ref()).collect();
+        share(cut.iter().filter(|(patient, slices)| reaches(shipped(*patient, slices), point)).count(), cut.len())
+    };
+    Some(PheSich {
+        patients,
+        slice_auc: over_seeds(&|set| auc(&slices(set, Source::PheSich)).unwrap_or(f64::NAN)),
+        peak_on_lesion: over_seeds(&|set| {
+            let known: Vec<bool> = set.iter().filter_map(|p| p.peak_on_lesion).collect();
+            share(known.iter().filter(|&&hit| hit).count(), known.len())
+        }),
+        sensitivity_lower: over_seeds(&|set| sensitivity(set, calibration.lower)),
+        sensitivity_upper: over_seeds(&|set| sensitivity(set, calibration.upper)),
+        false_alarms_lower: over_seeds(&|set| false_alarms(set, calibration.lower)),
+        false_alarms_upper: over_seeds(&|set| false_alarms(set, calibration.upper)),
+    })
+}
+
+fn print(evaluation: &Evaluation) {
+    let Evaluation { seeds, patients, positive, .. } = evaluation;
+    println!("out of fold, seeds {seeds:?}; ct-ich: {patients} patients, {positive} with a bleed");
+    let line = |name: &str, score: &Score| {
+        let seeds: Vec<String> = score.by_seed.iter().map(|auc| format!("{auc:.3}")).collect();
+        println!("  {name:<32} {:.3}   by seed {}", score.mean, seeds.join(" "));
+    };
+    for (name, score) in &evaluation.patient_auc {
+        line(&format!("patient AUC by {name}"), score);
+    }
+    line("slice AUC", &evaluation.slice_auc);
+    let [value, low, high] = evaluation.patient_auc_interval;
+    println!("  mean logits: patient AUC {value:.3} [{low:.3}-{high:.3}]");
+    let [value, low, high] = evaluation.slice_auc_interval;
+    println!("  mean logits: slice AUC   {value:.3} [{low:.3}-{high:.3}]");
+    for (name, point) in [("lower", evaluation.calibration.lower), ("upper", evaluation.calibration.upper)] {
+        println!(
+            "  {name} threshold {:.3}: sensitivity {:.3} ({} of {}), specificity {:.3} ({} of {})",
+            point.threshold,
+            point.sensitivity(),
+            point.true_positives,
+            point.true_positives + point.false_negatives,
+            point.specificity(),
+            point.true_negatives,
+            point.true_negatives + point.false_positives,
+        );
+    }
+    println!("  Brier {:.3}, calibration error {:.3}", evaluation.brier, evaluation.calibration_error);
+    for (name, positive, negative, auc) in &evaluation.subgroups {
+        println!("  {name:<46} {auc:.3}  ({positive} with, {negative} without a bleed)");
+    }
+    if let Some(phe) = &evaluation.phe_sich {
+        println!("phe-sich: {} patients, all with a bleed", phe.patients);
+        println!("  slice AUC {:.3}, peak on the lesion {:.3}", phe.slice_auc, phe.peak_on_lesion);
+        println!("  sensitivity: lower {:.3}, upper {:.3}", phe.sensitivity_lower, phe.sensitivity_upper);
+        println!(
+            "  without their bleeding slices still alarmed: lower {:.3}, upper {:.3}",
+            phe.false_alarms_lower, phe.false_alarms_upper
+        );
+    }
+}
+
+fn write_table(path: &Path, runs: &BTreeMap<u64, Vec<Prediction>>, calibration: &Calibration) -> Result<(), RunError> {
+    let mut text = "seed,set,patient,fold,bleed,slices,bleeding_slices,score,probability,peak_on_lesion\n".to_owned();
+    for (seed, predictions) in runs {
+        for p in predictions {
+            let score = SHIPPED_SCORE.of(&p.logits());
+            let bleeding = p.record.labels.iter().filter(|&&label| label).count();
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                text,
+                "{seed},{},{},{},{},{},{bleeding},{score:.4},{:.4},{}",
+                p.record.source.name(),
+                p.record.patient,
+                p.record.fold,
+                u8::from(p.record.positive()),
+                p.record.labels.len(),
+                calibration.patient.probability(score),
+                p.peak_on_lesion.map_or("", |hit| if hit { "1" } else { "0" }),
+            );
+        }
+    }
+    crate::files::write_whole(path, text.as_bytes()).map_err(|error| file_error(path, &error))
+}

@@ -1,0 +1,67 @@
+//! `export`: the weights file of a run, with the calibration of its out-of-fold predictions.
+
+use crate::Outcome;
+use crate::data::Source;
+use crate::evaluate::{by_seed, evaluate};
+use crate::run::{Job, RunRecord, file_error, read_json};
+use ictus::network::{Model, ModelFile, Storage};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What to export.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Folder of a run that has all folds of a seed, and a training on everything (`train --folds none`).
+    run: PathBuf,
+    /// Where the weights file goes.
+    #[arg(long, default_value = "www/models/compact.safetensors")]
+    output: PathBuf,
+    /// Name of the weights.
+    #[arg(long, default_value = "compact")]
+    name: String,
+    /// Seed of the training on everything.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Store 32 bits a weight instead of 16.
+    #[arg(long)]
+    single: bool,
+}
+
+/// Writes the file.
+pub(crate) fn run(args: &Args) -> Outcome {
+    let record: RunRecord = read_json(&args.run.join("run.json"))?;
+    let Some(evaluation) = evaluate(&by_seed(&args.run)?)? else {
+        return Err(format!("{}: no seed has all five folds: nothing to calibrate on", args.run.display()).into());
+    };
+    let weights = Job { fold: None, seed: args.seed }.weights(&args.run)?;
+    let mut header = record.header(&args.name);
+    let mut metric = |name: &str, value: f64| header.metrics.insert(name.to_owned(), value);
+    for (name, score) in &evaluation.patient_auc {
+        metric(&format!("ct_ich_patient_auc_{name}"), score.mean);
+    }
+    metric("ct_ich_slice_auc", evaluation.slice_auc.mean);
+    metric("seeds", evaluation.seeds.len() as f64);
+    metric("brier", evaluation.brier);
+    metric("calibration_error", evaluation.calibration_error);
+    if let Some(phe) = &evaluation.phe_sich {
+        metric("phe_sich_slice_auc", phe.slice_auc);
+        metric("phe_sich_peak_on_lesion", phe.peak_on_lesion);
+        metric("phe_sich_false_alarms_lower", phe.false_alarms_lower);
+        metric("phe_sich_false_alarms_upper", phe.false_alarms_upper);
+    }
+    header.calibration = Some(evaluation.calibration);
+    let licences =
+        record.recipe.sources.iter().map(|source: &Source| format!("{}: {}", source.name(), source.licence()));
+    header.licence = format!(
+        "Weights for research and demonstration, not a medical device. Trained on {}.",
+        licences.collect::<Vec<_>>().join("; ")
+    );
+    let storage = if args.single { Storage::Single } else { Storage::Half };
+    let bytes = Model::save(ModelFile { header, weights }, storage)?;
+    if let Some(folder) = args.output.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| file_error(folder, &error))?;
+    }
+    crate::files::write_whole(&args.output, &bytes).map_err(|error| file_error(&args.output, &error))?;
+    println!("{}: {} bytes", args.output.display(), bytes.len());
+    Ok(ExitCode::SUCCESS)
+}

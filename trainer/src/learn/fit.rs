@@ -1,0 +1,369 @@
+//! The training loop: one network, one set of scans, with checkpoints that a killed run goes on from.
+
+use super::batch::{self, Batch, Goal};
+use super::recipe::{Optimizer, Recipe};
+use crate::data::Case;
+use crate::files::write_whole;
+use burn::module::{Module, ModuleVisitor, Param, ParamGroup, ParamId};
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor, TensorData};
+use ictus::network::{ModelFile, ModelHeader, Network, Storage, Weights};
+use indicatif::ProgressBar;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+
+/// Epochs between checkpoints.
+const CHECKPOINT_EVERY: usize = 5;
+
+/// Why a training failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FitError {
+    /// The network could not be built.
+    #[error("building the network")]
+    Weights(#[from] ictus::network::WeightsError),
+    /// The device failed.
+    #[error("training: the device failed ({0})")]
+    Device(#[from] burn::tensor::ExecutionError),
+    /// The loss is no number any more.
+    #[error("training: the loss of step {step} is no number; lower the learning rate")]
+    Diverged {
+        /// The step.
+        step: usize,
+    },
+    /// A checkpoint could not be written or read.
+    #[error("keeping the checkpoint {path}: {what}")]
+    Checkpoint {
+        /// Its file.
+        path: String,
+        /// What went wrong.
+        what: String,
+    },
+    /// There is nothing to train on.
+    #[error("training: there are no scans")]
+    Empty,
+}
+
+/// What an epoch cost: means over its steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct EpochLoss {
+    /// All losses together.
+    pub(crate) total: f32,
+    /// Slices.
+    pub(crate) slice: f32,
+    /// Patients.
+    pub(crate) patient: f32,
+    /// Cells of the evidence map.
+    pub(crate) pixel: f32,
+    /// Wall-clock seconds.
+    pub(crate) seconds: f64,
+}
+
+/// What a run that was killed needs to go on.
+#[derive(Serialize, Deserialize)]
+struct Progress {
+    epochs_done: usize,
+    losses: Vec<EpochLoss>,
+    has_average: bool,
+}
+
+/// A training run.
+pub(crate) struct Fit<'a> {
+    /// The recipe.
+    pub(crate) recipe: &'a Recipe,
+    /// Scans to train on.
+    pub(crate) cases: &'a [&'a Case],
+    /// Seed of weights, order and samples.
+    pub(crate) seed: u64,
+    /// A device without autodiff.
+    pub(crate) device: Device,
+    /// Folder of the checkpoints, or none.
+    pub(crate) folder: Option<&'a Path>,
+    /// Stop after so many steps: for tests and timing.
+    pub(crate) max_steps: Option<usize>,
+}
+
+impl Fit<'_> {
+    /// Trains; returns the averaged weights and the losses of the epochs.
+    pub(crate) fn run(&self, bar: &ProgressBar) -> Result<(Weights, Vec<EpochLoss>), FitError> {
+        let recipe = self.recipe;
+        let per_epoch = batch::batches_per_epoch(self.cases, recipe);
+        if per_epoch == 0 {
+            return Err(FitError::Empty);
+        }
+        let device = self.device.clone().autodiff();
+        let (mut network, mut optimizer, mut average, mut progress) = self.start(&device)?;
+        let steps = per_epoch * recipe.epochs;
+        let average_from = (recipe.epochs as f32 * recipe.optimizer.average_from).ceil() as usize;
+        bar.set_length(steps as u64);
+        bar.set_position((progress.epochs_done * per_epoch) as u64);
+
+        // Samples are made while the device computes.
+        let (sender, receiver) = sync_channel::<Batch>(2);
+        let first = progress.epochs_done;
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for epoch in first..recipe.epochs {
+                    for (index, chosen) in batch::epoch_order(self.cases, recipe, self.seed, epoch).iter().enumerate() {
+                        let step = epoch * per_epoch + index;
+                        let batch = batch::make(self.cases, chosen, recipe, self.seed, step);
+                        // The loop has ended early: nobody wants more.
+                        if sender.send(batch).is_err() {
+                            return;
+                        }
+                    }
+                }
+            });
+            let receiver = receiver;
+            for epoch in first..recipe.epochs {
+                let started = std::time::Instant::now();
+                let mut sum = EpochLoss::default();
+                for index in 0..per_epoch {
+                    let step = epoch * per_epoch + index;
+                    if self.max_steps.is_some_and(|max| step >= max) {
+                        progress.losses.push(mean(sum, index, started));
+                        return Ok((average.unwrap_or(network.weights()?), progress.losses));
+                    }
+                    let Ok(batch) = receiver.recv() else { return Err(FitError::Empty) };
+                    let rate = learning_rate(&recipe.optimizer, step, steps);
+                    let loss;
+                    (network, loss) = train_step(network, &mut optimizer, &batch, rate, recipe, &device)?;
+                    if !loss.total.is_finite() {
+                        return Err(FitError::Diverged { step });
+                    }
+                    sum.total += loss.total;
+                    sum.slice += loss.slice;
+                    sum.patient += loss.patient;
+                    sum.pixel += loss.pixel;
+                    if epoch >= average_from {
+                        let now = network.weights()?;
+                        match &mut average {
+                            Some(average) => average.average_with(&now, recipe.optimizer.average_keep),
+                            None => average = Some(now),
+                        }
+                    }
+                    bar.inc(1);
+                }
+                progress.losses.push(mean(sum, per_epoch, started));
+                progress.epochs_done = epoch + 1;
+                bar.set_message(format!("loss {:.3}", sum.total / per_epoch as f32));
+                if (epoch + 1) % CHECKPOINT_EVERY == 0 || epoch + 1 == recipe.epochs {
+                    self.keep(&network, &optimizer, average.as_ref(), &mut progress)?;
+                }
+            }
+            Ok((average.unwrap_or(network.weights()?), progress.losses))
+        })
+    }
+
+    fn start(&self, device: &Device) -> Result<(Network, ModuleOptimizer, Option<Weights>, Progress), FitError> {
+        let recipe = self.recipe;
+        let fresh = || Progress { epochs_done: 0, losses: Vec::new(), has_average: false };
+        let progress: Progress = match self.folder.map(|folder| folder.join("progress.json")) {
+            Some(path) if path.exists() => {
+                let text = std::fs::read(&path).map_err(|error| checkpoint_error(&path, &error))?;
+                serde_json::from_slice(&text).map_err(|error| checkpoint_error(&path, &error))?
+            }
+            _ => fresh(),
+        };
+        if progress.epochs_done == 0 {
+            let network = Network::init(&recipe.network, self.seed, device)?;
+            let optimizer = optimizer(&recipe.optimizer, &network);
+            return Ok((network, optimizer, None, fresh()));
+        }
+        let folder = self.folder.unwrap_or(Path::new("."));
+        let epoch = progress.epochs_done;
+        let weights = read_weights(&checkpoint(folder, "weights", epoch))?;
+        let average =
+            if progress.has_average { Some(read_weights(&checkpoint(folder, "average", epoch))?) } else { None };
+        let network = Network::from_weights(&recipe.network, &weights, device)?;
+        let path = checkpoint(folder, "optimizer", epoch);
+        let state =
+            optimizer(&recipe.optimizer, &network).load(&path).map_err(|error| checkpoint_error(&path, &error))?;
+        Ok((network, state, average, progress))
+    }
+
+    /// Keeps everything under names of this epoch, then says so in one file: a run killed in between finds the old ones.
+    fn keep(
+        &self,
+        network: &Network,
+        optimizer: &ModuleOptimizer,
+        average: Option<&Weights>,
+        progress: &mut Progress,
+    ) -> Result<(), FitError> {
+        let Some(folder) = self.folder else { return Ok(()) };
+        let epoch = progress.epochs_done;
+        let write = |name: &str, weights: &Weights| {
+            let path = checkpoint(folder, name, epoch);
+            let header = ModelHeader::new("checkpoint", "0", self.recipe.network.clone(), self.recipe.input_shape(0));
+            let file = ModelFile { header, weights: weights.clone() };
+            let bytes = file.to_bytes(Storage::Single).map_err(|error| checkpoint_error(&path, &error))?;
+            write_whole(&path, &bytes).map_err(|error| checkpoint_error(&path, &error))
+        };
+        write("weights", &network.weights()?)?;
+        if let Some(average) = average {
+            write("average", average)?;
+        }
+        let path = checkpoint(folder, "optimizer", epoch);
+        optimizer.save(&path).map_err(|error| checkpoint_error(&path, &error))?;
+        progress.has_average = average.is_some();
+        let path = folder.join("progress.json");
+        let text = serde_json::to_vec_pretty(progress).map_err(|error| checkpoint_error(&path, &error))?;
+        write_whole(&path, &text).map_err(|error| checkpoint_error(&path, &error))?;
+        for name in ["weights", "average", "optimizer"] {
+            let old = checkpoint(folder, name, epoch.saturating_sub(CHECKPOINT_EVERY));
+            if old.exists() {
+                std::fs::remove_file(&old).map_err(|error| checkpoint_error(&old, &error))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn checkpoint(folder: &Path, name: &str, epoch: usize) -> PathBuf {
+    folder.join(format!("{name}-{epoch}.checkpoint"))
+}
+
+fn checkpoint_error(path: &Path, error: &dyn std::fmt::Display) -> FitError {
+    FitError::Checkpoint { path: path.display().to_string(), what: error.to_string() }
+}
+
+fn read_weights(path: &Path) -> Result<Weights, FitError> {
+    let bytes = std::fs::read(path).map_err(|error| checkpoint_error(path, &error))?;
+    Ok(ModelFile::from_bytes(&bytes).map_err(|error| checkpoint_error(path, &error))?.weights)
+}
+
+fn mean(sum: EpochLoss, steps: usize, started: std::time::Instant) -> EpochLoss {
+    let share = 1.0 / steps.max(1) as f32;
+    EpochLoss {
+        total: sum.total * share,
+        slice: sum.slice * share,
+        patient: sum.patient * share,
+        pixel: sum.pixel * share,
+        seconds: started.elapsed().as_secs_f64(),
+    }
+}
+
+/// Linear rise, then half a cosine down to a hundredth.
+fn learning_rate(config: &Optimizer, step: usize, steps: usize) -> f64 {
+    let (step, steps) = (step as f64, steps as f64);
+    let rise = config.warm_up * steps;
+    let rising = if rise > 0.0 { ((step + 1.0) / rise).min(1.0) } else { 1.0 };
+    let turn = ((step - rise) / (steps - rise)).max(0.0);
+    config.learning_rate * rising * (0.5 * (1.0 + (std::f64::consts::PI * turn).cos()) + 0.01)
+}
+
+/// Weight decay acts on kernels and dense layers, not on vectors.
+fn optimizer(config: &Optimizer, network: &Network) -> ModuleOptimizer {
+    let adam = |weight_decay| {
+        AdamWConfig::new()
+            .with_beta_1(config.beta_1)
+            .with_beta_2(config.beta_2)
+            .with_epsilon(1e-8)
+            .with_weight_decay(weight_decay)
+            .build()
+    };
+    let mut vectors = Vectors(Vec::new());
+    network.visit(&mut vectors);
+    ModuleOptimizer::from(adam(config.weight_decay)).with_group(ParamGroup::from_ids(vectors.0), adam(0.0), None)
+}
+
+struct Vectors(Vec<ParamId>);
+
+impl ModuleVisitor for Vectors {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if D == 1 {
+            self.0.push(param.id);
+        }
+    }
+}
+
+/// One step; returns the network after it and the losses before it.
+pub(crate) fn train_step(
+    network: Network,
+    optimizer: &mut ModuleOptimizer,
+    batch: &Batch,
+    rate: f64,
+    recipe: &Recipe,
+    device: &Device,
+) -> Result<(Network, EpochLoss), FitError> {
+    let [scans, slices, rows, columns] = batch.shape;
+    let input = tensor(&batch.input, [scans, 1, slices, rows, columns], device);
+    let valid = tensor(&batch.valid, [scans, slices], device);
+    let keep = tensor(&batch.keep, [scans, batch.keep.len() / scans.max(1)], device);
+    let output = network.forward(input, valid, Some(keep));
+
+    let mut losses = vec![cross_entropy(output.patient, &batch.patient, device)];
+    losses.push(match output.slices {
+        Some(logits) => cross_entropy(logits, &batch.slice, device),
+        None => Tensor::zeros([1], device),
+    });
+    losses.push(match output.evidence {
+        Some(map) if !batch.pixel.targets.is_empty() => cross_entropy(map, &batch.pixel, device),
+        _ => Tensor::zeros([1], device),
+    });
+    let losses = Tensor::cat(losses, 0);
+    let total = losses.clone().sum();
+    let gradients = total.backward();
+    let gradients = clip(GradientsParams::from_grads(gradients, &network), &network, recipe.optimizer.clip_norm);
+    let network = optimizer.step(rate, network, gradients);
+    let values: Vec<f32> = losses.inner().try_into_data()?.iter().collect();
+    let at = |index: usize| values.get(index).copied().unwrap_or(f32::NAN);
+    let loss = EpochLoss { total: values.iter().sum(), patient: at(0), slice: at(1), pixel: at(2), seconds: 0.0 };
+    Ok((network, loss))
+}
+
+fn tensor<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
+}
+
+/// `sum(weight * cross_entropy(sigmoid(logit), target))`, written so that it cannot overflow.
+fn cross_entropy<const D: usize>(logits: Tensor<D>, goal: &Goal, device: &Device) -> Tensor<1> {
+    let shape = logits.dims();
+    let targets = tensor(&goal.targets, shape, device);
+    let weights = tensor(&goal.weights, shape, device);
+    let loss = relu(logits.clone()) - logits.clone() * targets + logits.abs().neg().exp().log1p();
+    (loss * weights).sum()
+}
+
+/// Scales all gradients so that their norm together is at most `largest`.
+fn clip(gradients: GradientsParams, network: &Network, largest: f32) -> GradientsParams {
+    let mut norm = SquaredNorm { gradients: &gradients, sum: None };
+    network.visit(&mut norm);
+    let Some(sum) = norm.sum else { return gradients };
+    let scale = (sum.sqrt() + 1e-6).recip().mul_scalar(largest).clamp_max(1.0);
+    let mut scaling = Scale { gradients, scale, scaled: GradientsParams::new() };
+    network.visit(&mut scaling);
+    scaling.scaled
+}
+
+struct SquaredNorm<'a> {
+    gradients: &'a GradientsParams,
+    sum: Option<Tensor<1>>,
+}
+
+impl ModuleVisitor for SquaredNorm<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.get::<D>(param.id) {
+            let square = gradient.square().sum();
+            self.sum = Some(match self.sum.take() {
+                Some(sum) => sum + square,
+                None => square,
+            });
+        }
+    }
+}
+
+struct Scale {
+    gradients: GradientsParams,
+    scale: Tensor<1>,
+    scaled: GradientsParams,
+}
+
+impl ModuleVisitor for Scale {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.remove::<D>(param.id) {
+            self.scaled.register(param.id, gradient * self.scale.clone().reshape([1; D]));
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Learning: recipes, samples, batches and the training loop.
+
+pub(crate) mod augment;
+pub(crate) mod batch;
+pub(crate) mod fit;
+pub(crate) mod paint;
+pub(crate) mod recipe;

@@ -1,0 +1,289 @@
+//! A training run as data. Presets lie in `trainer/configs`.
+
+use crate::data::Source;
+use ictus::network::{InputScaling, NetworkConfig};
+use ictus::preprocess::PreprocessConfig;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The presets that are built in.
+const PRESETS: [(&str, &str); 4] = [
+    ("ct-ich", include_str!("../../configs/ct-ich.json")),
+    ("ct-ich-painted", include_str!("../../configs/ct-ich-painted.json")),
+    ("both", include_str!("../../configs/both.json")),
+    ("published", include_str!("../../configs/published.json")),
+];
+
+/// Everything that decides a training run, besides fold and seed. What a file leaves out is as in [`Recipe::default`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Recipe {
+    /// The network.
+    pub(crate) network: NetworkConfig,
+    /// Slices, rows, columns that every scan is resampled to; the native slices if not given.
+    pub(crate) resample: Option<[usize; 3]>,
+    /// The preprocessing.
+    pub(crate) preprocess: PreprocessConfig,
+    /// How Hounsfield units become the network's input.
+    pub(crate) scaling: InputScaling,
+    /// Sets trained on; the first one decides the figures.
+    pub(crate) sources: Vec<Source>,
+    /// Scans of phe-sich drawn in each epoch.
+    pub(crate) phe_sich_per_epoch: usize,
+    /// Passes over the training scans.
+    pub(crate) epochs: usize,
+    /// Scans a batch.
+    pub(crate) batch: usize,
+    /// Neighbouring slices taken of each scan.
+    pub(crate) crop: usize,
+    /// The losses.
+    pub(crate) loss: Loss,
+    /// The optimizer.
+    pub(crate) optimizer: Optimizer,
+    /// Augmentation.
+    pub(crate) augment: Augment,
+    /// Painted lesions.
+    pub(crate) paint: Paint,
+}
+
+/// Weights of the losses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Loss {
+    /// Cross-entropy of the slices.
+    pub(crate) slice: f32,
+    /// Cross-entropy of the patients of ct-ich.
+    pub(crate) patient: f32,
+    /// Cross-entropy of the evidence map, on ct-ich: painted lesions and slices without a bleed.
+    pub(crate) pixel: f32,
+    /// The same on phe-sich: lesion outlines.
+    pub(crate) phe_sich_pixel: f32,
+    /// Weight of a slice with a bleed against one without.
+    pub(crate) positive_slice: f32,
+    /// Weight of a cell on a lesion, above 1.
+    pub(crate) positive_cell: f32,
+    /// Targets are this far from 0 and 1.
+    pub(crate) smoothing: f32,
+}
+
+/// `AdamW` with warm-up and cosine decay, and an average of the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Optimizer {
+    /// Largest learning rate.
+    pub(crate) learning_rate: f64,
+    /// Share of the steps in which the learning rate rises.
+    pub(crate) warm_up: f64,
+    /// Weight decay of kernels and dense layers.
+    pub(crate) weight_decay: f32,
+    /// Decay of the mean gradient.
+    pub(crate) beta_1: f32,
+    /// Decay of the mean squared gradient.
+    pub(crate) beta_2: f32,
+    /// Largest norm of all gradients together.
+    pub(crate) clip_norm: f32,
+    /// Share of the average that a step keeps.
+    pub(crate) average_keep: f32,
+    /// Share of the epochs before the average begins.
+    pub(crate) average_from: f32,
+}
+
+/// Random changes of a sample.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Augment {
+    /// Probability of swapping left and right.
+    pub(crate) flip: f32,
+    /// Largest rotation in degrees.
+    pub(crate) rotation_degrees: f32,
+    /// Largest change of size.
+    pub(crate) scale: f32,
+    /// Largest shear, and largest change of size of the rows alone.
+    pub(crate) shear: f32,
+    /// Largest shift in pixels.
+    pub(crate) shift: f32,
+    /// Largest change of contrast.
+    pub(crate) gain: f32,
+    /// Standard deviation of a shift of all values, in Hounsfield units.
+    pub(crate) offset_hu: f32,
+    /// Probability of a slight blur.
+    pub(crate) blur: f32,
+    /// Probability of a change of sharpness.
+    pub(crate) sharpen: f32,
+    /// Weights of the detail that is added (or, below 0, taken away) then.
+    pub(crate) sharpness: [f32; 2],
+    /// Largest standard deviation of the noise in Hounsfield units.
+    pub(crate) noise_hu: f32,
+    /// Probabilities of cutting 1, 2, .. more pixels beside the bone.
+    pub(crate) rim: Vec<f32>,
+    /// Probability of reversing the order of the slices.
+    pub(crate) reverse: f32,
+}
+
+/// Lesions painted into crops without a bleed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Paint {
+    /// Probability of painting one.
+    pub(crate) probability: f32,
+    /// Probability of a second one.
+    pub(crate) second: f32,
+    /// Share of the extra-axial ones that are old and dark.
+    pub(crate) dark: f32,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            network: NetworkConfig::compact(),
+            resample: None,
+            preprocess: PreprocessConfig::default(),
+            scaling: InputScaling::default(),
+            sources: vec![Source::CtIch],
+            phe_sich_per_epoch: 23,
+            epochs: 40,
+            batch: 4,
+            crop: 20,
+            loss: Loss::default(),
+            optimizer: Optimizer::default(),
+            augment: Augment::default(),
+            paint: Paint::default(),
+        }
+    }
+}
+
+impl Default for Loss {
+    fn default() -> Self {
+        Self {
+            slice: 1.0,
+            patient: 0.5,
+            pixel: 0.0,
+            phe_sich_pixel: 0.0,
+            positive_slice: 3.0,
+            positive_cell: 9.0,
+            smoothing: 0.02,
+        }
+    }
+}
+
+impl Default for Optimizer {
+    fn default() -> Self {
+        Self {
+            learning_rate: 2e-3,
+            warm_up: 0.1,
+            weight_decay: 1e-2,
+            beta_1: 0.9,
+            beta_2: 0.99,
+            clip_norm: 3.0,
+            average_keep: 0.98,
+            average_from: 0.4,
+        }
+    }
+}
+
+impl Default for Augment {
+    fn default() -> Self {
+        Self {
+            flip: 0.5,
+            rotation_degrees: 15.0,
+            scale: 0.12,
+            shear: 0.06,
+            shift: 5.0,
+            gain: 0.15,
+            offset_hu: 1.5,
+            blur: 0.3,
+            sharpen: 0.0,
+            sharpness: [-0.7, 1.0],
+            noise_hu: 2.0,
+            rim: vec![0.25],
+            reverse: 0.3,
+        }
+    }
+}
+
+impl Default for Paint {
+    fn default() -> Self {
+        Self { probability: 0.0, second: 0.3, dark: 0.0 }
+    }
+}
+
+/// Why there is no recipe.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecipeError {
+    /// Neither a preset nor a file.
+    #[error("looking for the recipe {name}: it is no file and none of the presets {presets}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        presets: String,
+    },
+    /// Not of the right form.
+    #[error("reading the recipe {name}")]
+    Json {
+        /// Which one.
+        name: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A number makes no sense.
+    #[error("checking the recipe: {0}")]
+    Number(String),
+    /// The network is none.
+    #[error("checking the recipe")]
+    Network(#[from] ictus::network::ConfigError),
+}
+
+impl Recipe {
+    /// The preset of that name, or the file.
+    pub(crate) fn find(name: &str) -> Result<Self, RecipeError> {
+        let text = match PRESETS.iter().find(|(preset, _)| *preset == name) {
+            Some((_, text)) => (*text).to_owned(),
+            None => std::fs::read_to_string(Path::new(name)).map_err(|_| RecipeError::Unknown {
+                name: name.to_owned(),
+                presets: PRESETS.map(|(preset, _)| preset).join(", "),
+            })?,
+        };
+        let recipe: Self =
+            serde_json::from_str(&text).map_err(|source| RecipeError::Json { name: name.to_owned(), source })?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    fn check(&self) -> Result<(), RecipeError> {
+        self.network.layers(self.input_shape(self.crop))?;
+        let wrong = |what: &str| Err(RecipeError::Number(what.to_owned()));
+        if self.epochs == 0 || self.batch == 0 || self.crop < 4 {
+            return wrong("epochs and batch have to be at least 1, crop at least 4");
+        }
+        if !self.sources.contains(&Source::CtIch) {
+            return wrong("sources have to hold ct-ich: no other set has scans without a bleed");
+        }
+        if self.network.in_channels != 1 {
+            return wrong("the network has to have one input channel");
+        }
+        Ok(())
+    }
+
+    /// Slices, rows, columns of a sample.
+    pub(crate) fn input_shape(&self, slices: usize) -> [usize; 3] {
+        self.resample.unwrap_or([slices, self.preprocess.rows, self.preprocess.columns])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_is_a_recipe() {
+        for (name, _) in PRESETS {
+            Recipe::find(name).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_misspelt_field_is_refused() {
+        assert!(serde_json::from_str::<Recipe>(r#"{"epoch": 3}"#).is_err());
+    }
+}

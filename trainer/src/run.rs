@@ -1,0 +1,322 @@
+//! A run folder: recipe, data, and for each fold and seed the checkpoints, losses, weights and predictions.
+
+use crate::data::{Case, CaseRecord, Dataset, Source};
+use crate::files::write_whole;
+use crate::learn::batch::resample;
+use crate::learn::fit::{EpochLoss, Fit, FitError};
+use crate::learn::recipe::Recipe;
+use burn::tensor::Device;
+use ictus::network::{DatasetRecord, Logits, Model, ModelFile, ModelHeader, NetworkError, Storage, Weights};
+use ictus::preprocess::{Alignment, NetworkInput};
+use indicatif::ProgressBar;
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Fewest slices that are worth asking about once the bleeding ones are cut out.
+const FEWEST_REST: usize = 6;
+
+/// What a run is made of, besides folds and seeds: the file `run.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RunRecord {
+    /// The recipe.
+    pub(crate) recipe: Recipe,
+    /// The data.
+    pub(crate) data: Vec<DatasetRecord>,
+    /// Version of this program.
+    pub(crate) version: String,
+}
+
+/// One training of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Job {
+    /// Fold that is left out; none for the final weights, trained on everything.
+    pub(crate) fold: Option<usize>,
+    /// Seed.
+    pub(crate) seed: u64,
+}
+
+/// What a network said of a scan that it was not trained on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Prediction {
+    /// The scan.
+    pub(crate) record: CaseRecord,
+    /// Patient logit.
+    pub(crate) patient: f32,
+    /// Logits of the kept slices.
+    pub(crate) slices: Vec<f32>,
+    /// Whether the maximum of the evidence map lies on the lesion, where its outline is known.
+    pub(crate) peak_on_lesion: Option<bool>,
+    /// Patient and slice logits of the scan without its bleeding slices and their neighbours, where enough is left.
+    pub(crate) without_bleed: Option<(f32, Vec<f32>)>,
+}
+
+impl Prediction {
+    /// As the network gave it, without the map.
+    pub(crate) fn logits(&self) -> Logits {
+        bare(self.patient, &self.slices)
+    }
+}
+
+/// Logits without a map.
+pub(crate) fn bare(patient: f32, slices: &[f32]) -> Logits {
+    Logits { patient, slices: slices.to_vec(), evidence: Vec::new(), evidence_shape: [0; 3] }
+}
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    /// Training failed.
+    #[error("training {job}")]
+    Fit {
+        /// The training.
+        job: String,
+        /// Why.
+        source: FitError,
+    },
+    /// The network could not answer.
+    #[error("predicting {scan}")]
+    Predict {
+        /// The scan.
+        scan: String,
+        /// Why.
+        source: NetworkError,
+    },
+    /// A file could not be written or read.
+    #[error("keeping {path}: {what}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        what: String,
+    },
+    /// The folder holds a run of another recipe or other data.
+    #[error("going on with the run {path}: its recipe or data are not the same; give another --name")]
+    Other {
+        /// The folder.
+        path: String,
+    },
+}
+
+impl RunRecord {
+    /// The record of a run about to start.
+    pub(crate) fn new(recipe: &Recipe, datasets: &[Dataset]) -> Self {
+        let data = datasets.iter().map(|set| DatasetRecord {
+            name: set.source.name().to_owned(),
+            patients: set.cases.len(),
+            slices: set.cases.iter().map(|case| case.record.shape[0]).sum(),
+            fingerprint: set.fingerprint.clone(),
+            licence: set.source.licence().to_owned(),
+        });
+        Self { recipe: recipe.clone(), data: data.collect(), version: env!("CARGO_PKG_VERSION").to_owned() }
+    }
+
+    /// Opens the folder of a run, or makes it.
+    pub(crate) fn open(&self, folder: &Path) -> Result<(), RunError> {
+        let path = folder.join("run.json");
+        if path.exists() {
+            let found: Self = read_json(&path)?;
+            return if found == *self { Ok(()) } else { Err(RunError::Other { path: folder.display().to_string() }) };
+        }
+        std::fs::create_dir_all(folder).map_err(|error| file_error(&path, &error))?;
+        write_json(&path, self)
+    }
+
+    /// A header for weights of this run.
+    pub(crate) fn header(&self, name: &str) -> ModelHeader {
+        let recipe = &self.recipe;
+        let mut header = ModelHeader::new(name, &self.version, recipe.network.clone(), recipe.input_shape(0));
+        header.preprocess = recipe.preprocess.clone();
+        header.scaling = recipe.scaling;
+        header.data.clone_from(&self.data);
+        header
+    }
+}
+
+impl Job {
+    /// Folder of this training inside the run's.
+    pub(crate) fn folder(self, run: &Path) -> PathBuf {
+        let fold = self.fold.map_or_else(|| "all".to_owned(), |fold| format!("fold-{fold}"));
+        run.join(format!("{fold}-seed-{}", self.seed))
+    }
+
+    /// Name for bars and messages.
+    pub(crate) fn name(self) -> String {
+        let fold = self.fold.map_or_else(|| "all".to_owned(), |fold| format!("fold {fold}"));
+        format!("{fold}, seed {}", self.seed)
+    }
+
+    /// Trains and predicts what was left out. Does nothing where that was done before.
+    pub(crate) fn run(
+        self,
+        record: &RunRecord,
+        datasets: &[Dataset],
+        run: &Path,
+        device: &Device,
+        max_steps: Option<usize>,
+        bar: &ProgressBar,
+    ) -> Result<(), RunError> {
+        let folder = self.folder(run);
+        let done = folder.join("predictions.json");
+        if done.exists() {
+            bar.finish_with_message("done before");
+            return Ok(());
+        }
+        std::fs::create_dir_all(&folder).map_err(|error| file_error(&folder, &error))?;
+        let all: Vec<&Case> = datasets.iter().flat_map(|set| &set.cases).collect();
+        let (test, train): (Vec<&Case>, Vec<&Case>) =
+            all.into_iter().partition(|case| Some(case.record.fold) == self.fold);
+        let fit = Fit {
+            recipe: &record.recipe,
+            cases: &train,
+            seed: self.seed,
+            device: device.clone(),
+            folder: Some(&folder),
+            max_steps,
+        };
+        let (weights, losses) = fit.run(bar).map_err(|source| RunError::Fit { job: self.name(), source })?;
+        write_losses(&folder.join("metrics.csv"), &losses)?;
+        crate::figures::losses(&folder.join("losses.svg"), &losses)?;
+        let file = ModelFile { header: record.header(&self.name()), weights };
+        let path = folder.join("weights.safetensors");
+        let bytes = Model::save(file.clone(), Storage::Single)
+            .map_err(|source| RunError::Predict { scan: "the self-test".into(), source })?;
+        write_whole(&path, &bytes).map_err(|error| file_error(&path, &error))?;
+        let predictions = predict(file, &record.recipe, &test, device)?;
+        write_json(&done, &predictions)?;
+        bar.finish();
+        Ok(())
+    }
+
+    /// The predictions of a training that is done.
+    pub(crate) fn predictions(self, run: &Path) -> Result<Vec<Prediction>, RunError> {
+        read_json(&self.folder(run).join("predictions.json"))
+    }
+
+    /// The weights of a training that is done.
+    pub(crate) fn weights(self, run: &Path) -> Result<Weights, RunError> {
+        let path = self.folder(run).join("weights.safetensors");
+        let bytes = std::fs::read(&path).map_err(|error| file_error(&path, &error))?;
+        Ok(ModelFile::from_bytes(&bytes).map_err(|error| file_error(&path, &error))?.weights)
+    }
+
+    /// All trainings of a run that are done, of folds or of everything.
+    pub(crate) fn done(run: &Path) -> Result<Vec<Self>, RunError> {
+        let mut jobs = Vec::new();
+        for entry in std::fs::read_dir(run).map_err(|error| file_error(run, &error))? {
+            let path = entry.map_err(|error| file_error(run, &error))?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let Some((fold, seed)) = name.split_once("-seed-") else { continue };
+            let Ok(seed) = seed.parse() else { continue };
+            let fold = fold.strip_prefix("fold-").and_then(|fold| fold.parse().ok());
+            if path.join("predictions.json").exists() {
+                jobs.push(Self { fold, seed });
+            }
+        }
+        jobs.sort_by_key(|job| (job.seed, job.fold));
+        Ok(jobs)
+    }
+}
+
+/// Asks a network about scans.
+pub(crate) fn predict(
+    file: ModelFile,
+    recipe: &Recipe,
+    cases: &[&Case],
+    device: &Device,
+) -> Result<Vec<Prediction>, RunError> {
+    let error = |scan: &str, source| RunError::Predict { scan: scan.to_owned(), source };
+    let model = Model::new(file, device).map_err(|source| error("the first scan", source))?;
+    cases
+        .iter()
+        .map(|case| {
+            let name = case.record.name();
+            let every: Vec<usize> = (0..case.record.shape[0]).collect();
+            let infer = |slices: &[usize]| {
+                model.infer_blocking(&input(case, slices, recipe)).map_err(|source| error(&name, source))
+            };
+            let logits = infer(&every)?;
+            let labels = case.record.kept_labels();
+            let bleeds = |z: &usize| labels.get(*z) == Some(&true);
+            let rest: Vec<usize> =
+                every.iter().copied().filter(|&z| !(z.saturating_sub(1)..=z + 1).any(|near| bleeds(&near))).collect();
+            let cut = case.record.positive() && rest.len() >= FEWEST_REST;
+            let without_bleed = if cut { Some(infer(&rest)?) } else { None };
+            Ok(Prediction {
+                record: case.record.clone(),
+                peak_on_lesion: peak_on_lesion(case, &logits),
+                patient: logits.patient,
+                slices: logits.slices,
+                without_bleed: without_bleed.map(|logits| (logits.patient, logits.slices)),
+            })
+        })
+        .collect()
+}
+
+/// Some slices of a scan as network input.
+fn input(case: &Case, slices: &[usize], recipe: &Recipe) -> NetworkInput {
+    let [_, rows, columns] = case.record.shape;
+    let area = rows * columns;
+    let pick = |values: &[f32]| -> Vec<f32> {
+        slices.iter().filter_map(|&z| values.get(z * area..(z + 1) * area)).flatten().copied().collect()
+    };
+    let mut shape = [slices.len(), rows, columns];
+    let (mut hounsfield, mut mask) = (pick(&case.hounsfield), pick(&case.mask));
+    if let Some(to) = recipe.resample {
+        hounsfield = resample(&hounsfield, shape, to);
+        mask = resample(&mask, shape, to);
+        shape = to;
+    }
+    NetworkInput {
+        hounsfield,
+        mask: mask.iter().map(|&inside| inside > 0.5).collect(),
+        slices: 0..shape[0],
+        slabs: (0..shape[0]).map(|z| z..z + 1).collect(),
+        shape,
+        alignment: Alignment { x0: 0.0, y0: 0.0, xx: 1.0, xy: 0.0, yx: 0.0, yy: 1.0 },
+        brain_median_hu: 0.0,
+    }
+}
+
+/// Whether the largest cell of the whole map touches the lesion.
+fn peak_on_lesion(case: &Case, logits: &Logits) -> Option<bool> {
+    let (cell, _) = logits.evidence.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?;
+    if case.record.source != Source::PheSich || case.region.is_empty() {
+        return None;
+    }
+    let [_, map_rows, map_columns] = logits.evidence_shape;
+    let [_, rows, columns] = case.record.shape;
+    let (z, y, x) = (cell / (map_rows * map_columns), cell / map_columns % map_rows, cell % map_columns);
+    let plane = case.region.get(z * rows * columns..(z + 1) * rows * columns)?;
+    let span = |index: usize, cells: usize, pixels: usize| index * pixels / cells..(index + 1) * pixels / cells;
+    let touches = span(y, map_rows, rows)
+        .any(|y| span(x, map_columns, columns).any(|x| plane.get(y * columns + x).is_some_and(|&region| region > 0.0)));
+    Some(touches)
+}
+
+fn write_losses(path: &Path, losses: &[EpochLoss]) -> Result<(), RunError> {
+    let mut text = "epoch,total,slice,patient,pixel,seconds\n".to_owned();
+    for (epoch, loss) in losses.iter().enumerate() {
+        let EpochLoss { total, slice, patient, pixel, seconds } = loss;
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{},{total},{slice},{patient},{pixel},{seconds:.2}", epoch + 1);
+    }
+    write_whole(path, text.as_bytes()).map_err(|error| file_error(path, &error))
+}
+
+/// Writes a value as JSON.
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), RunError> {
+    let text = serde_json::to_vec_pretty(value).map_err(|error| file_error(path, &error))?;
+    write_whole(path, &text).map_err(|error| file_error(path, &error))
+}
+
+/// Reads a value from JSON.
+pub(crate) fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T, RunError> {
+    let text = std::fs::read(path).map_err(|error| file_error(path, &error))?;
+    serde_json::from_slice(&text).map_err(|error| file_error(path, &error))
+}
+
+/// An error about a file.
+pub(crate) fn file_error(path: &Path, error: &dyn std::fmt::Display) -> RunError {
+    RunError::File { path: path.display().to_string(), what: error.to_string() }
+}
