@@ -1,6 +1,7 @@
 //! Slice-order repair on real stacks: ct-ich with its table of true orders, and phe-sich, which is in order.
 //!
 //! Needs the data folder named by `ICTUS_DATA`; says so and passes without it. Run with `--nocapture` for the figures.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure is the test's result")]
 
 use ictus::ingest::order::{Repair, Stack, repair};
 use std::collections::BTreeMap;
