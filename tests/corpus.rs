@@ -12,18 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Transfer syntaxes without a decoder so far: rows of the manifest that are refused by name, and must be.
-const NOT_DECODED: [&str; 10] = [
-    "JPEG2000LosslessOnly",
-    "JPEG2000_1.2",
-    "JPEGLSLossless",
-    "JPEGLSLossy",
-    "JPEGProcess14SV1",
-    "JPEGProcess14_",
-    "JPEGProcess1_",
-    "JPEGProcess2_4",
-    "RLELossless",
-    "not_fragmented_bot_rle",
-];
+const NOT_DECODED: [&str; 5] =
+    ["JPEG2000LosslessOnly", "JPEG2000_1.2", "JPEGLSLossless", "JPEGLSLossy", "JPEGProcess2_4"];
 
 #[test]
 fn the_open_corpus_is_read_as_independent_readers_read_it() {
@@ -119,7 +109,12 @@ fn check_scan(corpus: &Path, row: &Row, scan: &Scan) -> Result<(), String> {
     let picture = scan.kind == ScanKind::Images;
     let value =
         |hounsfield: f32| if picture { (f64::from(hounsfield) + 20.0) * 255.0 / 120.0 } else { hounsfield.into() };
-    let (mean_tolerance, digest_tolerance) = if picture { (0.3, 1.0) } else { (0.01, 0.05) };
+    let (mean_tolerance, digest_tolerance) = match row["path"].as_str() {
+        _ if picture => (0.3, 1.0),
+        // Baseline JPEG: decoders may round to two stored levels, of 32.1 Hounsfield units each here.
+        path if path.contains("JPEGProcess1_") => (2.0 * 32.1216, 2.0 * 32.1216),
+        _ => (0.01, 0.05),
+    };
     let values = volume.voxels().iter().map(|&voxel| value(voxel));
     let mean = values.clone().sum::<f64>() / volume.voxels().len() as f64;
     let low = values.clone().fold(f64::INFINITY, f64::min);

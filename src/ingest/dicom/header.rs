@@ -1,21 +1,25 @@
 //! What a DICOM file says about its slices (PS3.3: CT Image, Enhanced CT Image, Image Plane, Image Pixel modules).
 
+use super::codecs::FrameFragments;
 use super::elements::{DataSet, Parsed, PixelLocation, parse};
 use super::pixels::PixelFormat;
 use crate::ingest::canonical::{Direction, dot, norm};
 use crate::ingest::fault::Fault;
 use crate::ingest::{ByteSource, InputFile, limits};
 use dicom_dictionary_std::{tags, uids};
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 /// What is needed to read the frames of a file, once it was found to hold CT slices.
-#[derive(Clone)]
 pub(super) struct Header {
     /// Path in the drop.
     pub(super) path: String,
     pub(super) source: Arc<dyn ByteSource>,
     pub(super) pixels: PixelLocation,
     pub(super) format: PixelFormat,
+    pub(super) transfer_syntax: String,
+    /// Places of compressed frames, once they were looked up.
+    pub(super) fragments: OnceCell<FrameFragments>,
     pub(super) instance_uid: Option<String>,
     pub(super) series_uid: Option<String>,
     pub(super) series_number: Option<String>,
@@ -96,6 +100,8 @@ fn build(file: &InputFile, parsed: &Parsed, series_uid: Option<String>) -> Resul
         source: Arc::clone(&parsed.source),
         pixels,
         format,
+        transfer_syntax: parsed.transfer_syntax.clone(),
+        fragments: OnceCell::new(),
         instance_uid: data.text(tags::SOP_INSTANCE_UID),
         series_uid,
         series_number: data.text(tags::SERIES_NUMBER),

@@ -6,8 +6,10 @@
 //! | data elements to what a slice is, or why it is none | `header` |
 //! | files to series | `series` |
 //! | positions to order, spacing and warnings | `geometry` |
+//! | compressed frames to stored pixels | `codecs` |
 //! | stored pixels to Hounsfield units | `pixels` |
 
+mod codecs;
 mod elements;
 mod geometry;
 mod header;

@@ -1,5 +1,6 @@
 //! Stored pixels to Hounsfield units (PS3.5 section 8, PS3.3 section C.7.6.3 and C.11.1).
 
+use super::codecs::{self, Codec, CodecError, FrameShape};
 use super::elements::{DataSet, EXPLICIT_BIG_ENDIAN, Parsed};
 use super::header::{Frame, Header};
 use crate::ingest::fault::Fault;
@@ -12,6 +13,8 @@ pub(super) struct PixelFormat {
     pub(super) columns: usize,
     kind: Kind,
     big_endian: bool,
+    /// How frames are compressed, if they are.
+    codec: Option<Codec>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +33,9 @@ enum Kind {
 impl PixelFormat {
     pub(super) fn read(data: &DataSet, parsed: &Parsed, path: &str) -> Result<Self, Fault> {
         let name = || path.to_owned();
-        if !is_uncompressed(&parsed.transfer_syntax) || parsed.pixels.is_some_and(|pixels| pixels.length.is_none()) {
+        let encapsulated = parsed.pixels.is_some_and(|pixels| pixels.length.is_none());
+        let codec = Codec::of(&parsed.transfer_syntax).filter(|_| encapsulated);
+        if codec.is_none() && (encapsulated || !is_uncompressed(&parsed.transfer_syntax)) {
             return Err(Fault::UnsupportedTransferSyntax {
                 name: name(),
                 syntax: syntax_name(&parsed.transfer_syntax),
@@ -48,7 +53,7 @@ impl PixelFormat {
             Some(tags::DOUBLE_FLOAT_PIXEL_DATA) => Kind::Double,
             _ => integer(data).map_err(|detail| Fault::UnsupportedPixels { name: name(), detail })?,
         };
-        Ok(Self { rows: rows.into(), columns: columns.into(), kind, big_endian: parsed.big_endian })
+        Ok(Self { rows: rows.into(), columns: columns.into(), kind, big_endian: parsed.big_endian, codec })
     }
 
     fn pixel_bytes(&self) -> usize {
@@ -85,13 +90,10 @@ fn integer(data: &DataSet) -> Result<Kind, String> {
 /// Appends the values of frame `index` in Hounsfield units. MONOCHROME1 is a hint for display and changes no value.
 pub(super) fn read_frame(header: &Header, index: usize, frame: &Frame, voxels: &mut Vec<f32>) -> Result<(), Fault> {
     let format = &header.format;
-    let offset = header.pixels.offset + format.frame_bytes() * index as u64;
-    let length = usize::try_from(format.frame_bytes()).unwrap_or(usize::MAX);
-    let bytes = header.source.read_at(offset, length).map_err(|error| Fault::unreadable(&header.path, &error))?;
-    if bytes.len() < length {
-        let detail = format!("frame {index} has {} of {length} bytes", bytes.len());
-        return Err(Fault::Truncated { path: header.path.clone(), detail });
-    }
+    let bytes = match format.codec {
+        None => stored_frame(header, index)?,
+        Some(codec) => decoded_frame(header, index, codec)?,
+    };
     let rescale = |value: f64| (value * frame.slope + frame.intercept) as f32;
     match format.kind {
         Kind::Float => each(&bytes, format.big_endian, voxels, |item| rescale(f64::from(f32::from_le_bytes(item)))),
@@ -113,6 +115,41 @@ pub(super) fn read_frame(header: &Header, index: usize, frame: &Frame, voxels: &
         }
     }
     Ok(())
+}
+
+fn stored_frame(header: &Header, index: usize) -> Result<Vec<u8>, Fault> {
+    let offset = header.pixels.offset + header.format.frame_bytes() * index as u64;
+    let length = usize::try_from(header.format.frame_bytes()).unwrap_or(usize::MAX);
+    let bytes = header.source.read_at(offset, length).map_err(|error| Fault::unreadable(&header.path, &error))?;
+    if bytes.len() < length {
+        let detail = format!("frame {index} has {} of {length} bytes", bytes.len());
+        return Err(Fault::Truncated { path: header.path.clone(), detail });
+    }
+    Ok(bytes)
+}
+
+fn decoded_frame(header: &Header, index: usize, codec: Codec) -> Result<Vec<u8>, Fault> {
+    let failed = |error: CodecError| match error {
+        CodecError::Unsupported(detail) => {
+            let syntax = format!("{} ({detail})", syntax_name(&header.transfer_syntax));
+            Fault::UnsupportedTransferSyntax { name: header.path.clone(), syntax }
+        }
+        CodecError::Io(error) => Fault::unreadable(&header.path, &error),
+        CodecError::Damaged(detail) => Fault::Damaged { path: header.path.clone(), detail },
+    };
+    let format = &header.format;
+    let shape = FrameShape { rows: format.rows, columns: format.columns, pixel_bytes: format.pixel_bytes() };
+    let source = header.source.as_ref();
+    // Looked up once a file: a file of many frames would be walked through as many times.
+    let fragments = if let Some(fragments) = header.fragments.get() {
+        fragments
+    } else {
+        let found = codecs::fragments(source, header.pixels, header.frames.len()).map_err(failed)?;
+        header.fragments.get_or_init(|| found)
+    };
+    let fragments = fragments.get(index).map(Vec::as_slice).unwrap_or_default();
+    let bytes = codecs::frame_bytes(source, fragments).map_err(failed)?;
+    codec.decode(&bytes, shape).map_err(failed)
 }
 
 fn each<const N: usize>(bytes: &[u8], big_endian: bool, voxels: &mut Vec<f32>, value: impl Fn([u8; N]) -> f32) {
