@@ -30,6 +30,9 @@ pub struct PreprocessConfig {
     pub bridge_px: Vec<usize>,
     /// Smallest region that can be brain, in pixels.
     pub min_region_px: usize,
+    /// A slice that no bone encloses takes over the outline of its neighbour if that is larger than this fraction of the
+    /// largest brain found. 1 never does (the vertex apart).
+    pub follow_fraction: f32,
     /// Width cut from the brain beside bone, where partial volume looks like blood.
     pub rim_cut_px: f32,
     /// Slices whose brain is smaller than this fraction of the largest are dropped.
@@ -73,7 +76,7 @@ pub enum Symmetry {
 impl Default for PreprocessConfig {
     fn default() -> Self {
         Self {
-            version: 3,
+            version: 4,
             rows: 96,
             columns: 80,
             frame_px: 325,
@@ -85,6 +88,7 @@ impl Default for PreprocessConfig {
             vertex_hu: -8.0,
             bridge_px: vec![4, 6, 8, 11, 15],
             min_region_px: 40,
+            follow_fraction: 0.6,
             rim_cut_px: 1.0,
             keep_fraction: 0.06,
             core_fraction: 0.6,

@@ -244,3 +244,17 @@ fn the_contact_sheet_shows_every_slab() {
     assert_eq!(sheet.width() % 12, 0);
     assert_eq!(sheet.height() % 8, 0);
 }
+
+#[test]
+fn a_person_is_told_what_was_turned_and_what_is_missing() {
+    let codes = |head: Head, slices: Range<usize>| -> Vec<String> {
+        let volume = head.draw().with_slice_order(&slices.collect::<Vec<_>>());
+        let preparation = prepare_stages(&volume, &PreprocessConfig::default()).unwrap();
+        preparation.warnings().into_iter().map(|warning| warning.code).collect()
+    };
+    assert!(codes(Head { degrees: 90.0, ..Head::default() }, 0..14).contains(&"head_turned".to_owned()));
+    assert!(!codes(Head::default(), 0..14).contains(&"head_turned".to_owned()));
+    // The drawn head is widest at its base, so that its lower end is always missing; cut short, the upper end is as well.
+    assert_eq!(codes(Head::default(), 0..14), ["brain_incomplete"]);
+    assert_eq!(codes(Head::default(), 0..7), ["brain_incomplete", "brain_incomplete"]);
+}

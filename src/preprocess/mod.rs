@@ -28,6 +28,7 @@ mod strip;
 pub use config::{PreprocessConfig, Symmetry};
 pub use figure::contact_sheet;
 
+use crate::report::Warning;
 use crate::volume::Volume;
 use std::ops::Range;
 
@@ -171,6 +172,43 @@ pub struct Preparation {
     /// What led to it.
     pub stages: Stages,
 }
+
+impl Preparation {
+    /// What the person should know: codes `head_turned` and `brain_incomplete`.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        let degrees = self.input.alignment.rotation_degrees();
+        if degrees.abs() > TURNED_DEGREES {
+            warnings.push(Warning::new(
+                "head_turned",
+                format!("The head lies turned by {degrees:.0} degrees in the pictures and was looked at upright. Check left and right."),
+            ));
+        }
+        let Stages { areas, kept, .. } = &self.stages;
+        let largest = areas.iter().max().copied().unwrap_or_default();
+        let wide = |slab: Option<usize>| {
+            slab.and_then(|slab| areas.get(slab)).is_some_and(|&area| area as f32 > ABRUPT_END * largest as f32)
+        };
+        let ends = [(wide(Some(kept.start)), "lowest"), (wide(kept.end.checked_sub(1)), "highest")];
+        for (_, end) in ends.into_iter().filter(|&(is_wide, _)| is_wide) {
+            warnings.push(Warning::new(
+                "brain_incomplete",
+                format!(
+                    "The {end} slices of the brain are missing or could not be recognised: nothing is known of them \
+                     (slices {} to {} were looked at).",
+                    self.input.slices.start + 1,
+                    self.input.slices.end
+                ),
+            ));
+        }
+        warnings
+    }
+}
+
+/// Rotation beyond which nobody would call a head tilted.
+const TURNED_DEGREES: f32 = 60.0;
+/// A brain that ends with more than this fraction of its largest area ends abruptly.
+const ABRUPT_END: f32 = 0.7;
 
 /// Strips, aligns, centres and resamples a head CT.
 ///

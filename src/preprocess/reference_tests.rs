@@ -52,6 +52,7 @@ fn real_scans_agree_with_the_reference_study() {
     let Some(data) = data("real_scans_agree_with_the_reference_study") else { return };
     let config = PreprocessConfig {
         symmetry: Symmetry::Outline,
+        follow_fraction: 1.0,
         max_rotation_degrees: 30.0,
         rim_cut_px: 1.0,
         ..PreprocessConfig::default()

@@ -56,6 +56,7 @@ pub(super) fn strip(frame: &Frame, config: &PreprocessConfig) -> Option<Strip> {
     let first = stripper.grow_back(seed.slab, &[seed.region], seed.bridge);
     let upwards = (seed.slab + 1..slabs).map(|slab| (slab, true));
     let downwards = (0..seed.slab).rev().map(|slab| (slab, false));
+    stripper.widest = first.area as f32;
     for walk in [upwards.collect::<Vec<_>>(), downwards.collect()] {
         let mut neighbour = first.mask.clone();
         for (slab, up) in walk {
@@ -101,6 +102,8 @@ struct Stripper<'a> {
     bone_distance2: Vec<i16>,
     /// Enclosed regions by slab and radius, found when first asked for.
     enclosed: Vec<Vec<Option<Vec<Region>>>>,
+    /// Largest brain found so far, in pixels.
+    widest: f32,
 }
 
 impl<'a> Stripper<'a> {
@@ -115,7 +118,7 @@ impl<'a> Stripper<'a> {
             capped_distance2(&bone, frame.columns, cap, out);
         }
         let enclosed = vec![vec![None; config.bridge_px.len()]; frame.slabs.len()];
-        Self { frame, config, bone_distance2, enclosed }
+        Self { frame, config, bone_distance2, enclosed, widest: 0.0 }
     }
 
     fn distances(&self, slab: usize) -> &[i16] {
@@ -166,10 +169,10 @@ impl<'a> Stripper<'a> {
     }
 
     /// The regions grown back by what the bone had grown and a pixel more, filled, without bone.
-    fn grow_back(&self, slab: usize, regions: &[Region], bridge: usize) -> Found {
+    fn grow_back(&self, slab: usize, enclosed: &[Region], bridge: usize) -> Found {
         let (rows, columns) = (self.frame.rows, self.frame.columns);
         let reach = bridge + 1;
-        let runs = || regions.iter().flat_map(|region| &region.runs);
+        let runs = || enclosed.iter().flat_map(|region| &region.runs);
         let top = runs().map(|run| run.row).min().unwrap_or(0).saturating_sub(reach + 1);
         let bottom = runs().map(|run| run.row + 1).max().unwrap_or(0).saturating_add(reach + 1).min(rows);
         let left = runs().map(|run| run.start).min().unwrap_or(0).saturating_sub(reach + 1);
@@ -228,13 +231,17 @@ impl<'a> Stripper<'a> {
             }
         }
         let area = found.as_ref().map_or(0, |found| found.area);
-        if up && (area as f32) < NEAR_VERTEX * neighbour_area {
+        // Sutures of the newborn and large defects of bone leave a wide slice open: follow its neighbour.
+        let wide = neighbour_area > self.config.follow_fraction * self.widest;
+        if (up || wide) && (area as f32) < NEAR_VERTEX * neighbour_area {
             let vertex = self.vertex(slab, neighbour);
             if found.is_none() || vertex.area as f32 > VERTEX_LARGER * area as f32 {
                 found = Some(vertex);
             }
         }
-        found.filter(|found| found.area >= MIN_BRAIN)
+        let found = found.filter(|found| found.area >= MIN_BRAIN)?;
+        self.widest = self.widest.max(found.area as f32);
+        Some(found)
     }
 
     /// Near the vertex bone encloses nothing: soft tissue under the neighbour's mask, grown by a pixel.
