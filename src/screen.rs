@@ -4,7 +4,7 @@
 use crate::assess::answer;
 use crate::ingest::{ReadError, ReadProgress, ReadStep, RefusedScan, Scan, ScanPlan};
 use crate::network::{Logits, Model, NetworkError};
-use crate::preprocess::{NetworkInput, PreprocessError, prepare};
+use crate::preprocess::{NetworkInput, PreprocessError, prepare_stages};
 use crate::report::{ModelReport, Outcome, Refusal, SCHEMA_VERSION, ScanReport};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -193,10 +193,12 @@ where
     };
 
     watch.begin(Step::Preparing)?;
-    let input = match prepare(&scan.volume, &model.header().preprocess) {
-        Ok(input) => input,
+    let preparation = match prepare_stages(&scan.volume, &model.header().preprocess) {
+        Ok(preparation) => preparation,
         Err(error) => return Ok(Err(unprepared(&error))),
     };
+    report.warnings.extend(preparation.warnings());
+    let input = preparation.input;
 
     watch.begin(Step::Looking)?;
     let logits = match infer(&input).await {
