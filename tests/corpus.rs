@@ -42,6 +42,22 @@ fn the_open_corpus_is_read_as_independent_readers_read_it() {
     assert!(rows.len() > 50, "the manifest has only {} rows", rows.len());
 }
 
+#[test]
+fn the_kaggle_layout_is_one_stack_a_patient() {
+    let Some(data) = std::env::var_os("ICTUS_DATA").map(PathBuf::from) else {
+        println!("SKIPPED: ICTUS_DATA is not set, so the Kaggle layout was not read");
+        return;
+    };
+    let patients = rows(&fs::read_to_string(data.join("ct-ich/patients.csv")).unwrap());
+    let discovery = discover(files(&data.join("ct-ich/brain_ct_data")));
+    assert_eq!(discovery.refused, []);
+    let found: HashMap<&str, usize> = discovery.scans.iter().map(|plan| (plan.name(), plan.slices())).collect();
+    let here = patients.iter().filter(|patient| patient["split"] == "train");
+    let expected: HashMap<&str, usize> =
+        here.map(|patient| (patient["patient"].as_str(), patient["slices"].parse().unwrap())).collect();
+    assert_eq!(found, expected);
+}
+
 type Row = HashMap<String, String>;
 
 fn check(corpus: &Path, row: &Row) -> Result<(), String> {
