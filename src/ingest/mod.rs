@@ -4,6 +4,17 @@
 //! Two passes. [`discover`] reads as little as it can (names, headers) and says which scans a drop holds. [`ScanPlan::read`]
 //! then reads one scan. Bytes come through [`ByteSource`], so that the same code runs on native files, on browser
 //! `File` objects in a worker, and on bytes in memory.
+//!
+//! | kind | read | refused by name |
+//! |---|---|---|
+//! | DICOM | implicit, explicit, big-endian, deflated; RLE; JPEG baseline and lossless; with or without preamble; multi-frame | JPEG 2000, JPEG-LS, JPEG XL, 12-bit extended JPEG; Modality LUT; other modalities |
+//! | NIfTI | versions 1 and 2, Analyze 7.5; one file or pair; gzip; both byte orders; all integer and real types | 4D, colours, complex numbers, half a pair |
+//! | pictures | JPG and PNG, grey or grey stored as colour, 8 bit | colour, 16 bit, mixed sizes, one slice; BMP, TIFF, WebP, GIF |
+//! | containers | zip, also in zip, within [`limits`] | password, tar, 7-Zip, RAR |
+//!
+//! Every file of a drop ends in a scan, in a refusal with a [`Fault::code`], or, where it is harmless beside a scan, in
+//! [`Discovery::set_aside`]. To add a kind: recognise it in `detect`, give it a plan with a `read` like that of
+//! `images`, and name the plan in `discover`.
 
 mod canonical;
 mod detect;
