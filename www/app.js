@@ -19,6 +19,8 @@ import { drawThumbnail, WorkList } from './worklist/worklist.js';
 const store = new Store();
 const engine = new EngineClient(onEngineEvent);
 const engineUp = engine.start();
+/** Largest difference from the trainer's logits in the golden self-test for which an engine is trusted. */
+const TOLERANCE = 1e-4;
 const forced = new URLSearchParams(location.search).get('backend');
 
 /** Everything that was given to the engine, in order: a restarted engine gets it again and finds the same numbers. */
@@ -27,6 +29,8 @@ const given = [];
 /** Calls that make the engine number scans go one at a time, so that `given` and the numbers agree. */
 let adding = Promise.resolve();
 let pumping = false;
+/** @type {import('./types.js').Sample[]} What this page can draw. */
+let samples = [];
 let nextKey = 0;
 
 // ---------------------------------------------------------------- rooms
@@ -78,7 +82,7 @@ function say(words) {
 
 async function start() {
   try {
-    showSamples(await engineUp);
+    samples = await engineUp;
   } catch (error) {
     const fault = /** @type {Notice} */ (error);
     store.set({ phase: 'failed', fault });
@@ -87,11 +91,14 @@ async function start() {
   }
   try {
     const { model, difference, selfTestMs } = await engine.loadModel();
+    // Written so that NaN fails too.
+    if (!(difference <= TOLERANCE)) throw { code: 'self_test', message: `This browser computes something else with the network than it should (difference ${difference.toExponential(1)}), so it would answer wrongly. Slices can be viewed, but not answered.` };
     store.set({ model, backend: { name: 'cpu', settled: false, reason: '', details: { cpu_self_test_difference: difference, cpu_self_test_ms: selfTestMs } } });
   } catch (error) {
     store.set({ modelFault: /** @type {Notice} */ (error), backend: { name: 'cpu', settled: false, reason: '', details: {} } });
     showFault(/** @type {Notice} */ (error));
   }
+  showSamples();
   store.set({ phase: 'usable' });
   const spare = engine.prepareSpare();
   await startBackend();
@@ -101,6 +108,7 @@ async function start() {
   markReady();
   store.set({ phase: 'ready' });
   pump();
+  drawSamples();
 }
 
 /** Settles which backend computes. Afterwards no file is fetched any more; the GPU may still be testing itself. */
@@ -128,14 +136,20 @@ async function startBackend() {
   if (forced === 'webgpu') await tested;
 }
 
-/** @param {import('./types.js').Sample[]} samples */
-function showSamples(samples) {
-  byId('samples').replaceChildren(...samples.map((sample, index) => {
-    const canvas = /** @type {HTMLCanvasElement} */ (h('canvas.sample-picture', { width: 96, height: 96, 'aria-hidden': true }));
-    engine.call('sampleThumbnail', { index }).then((picture) => drawThumbnail(canvas, picture), () => {});
-    return h('li', {}, h('button.sample', { type: 'button', 'data-sample': index, onclick: () => addSample(index) }, canvas,
-      h('span.sample-words', {}, h('strong', {}, sample.title), h('span', {}, sample.sentence))));
-  }));
+function showSamples() {
+  byId('samples').replaceChildren(...samples.map(({ title, sentence }, index) => h('li', {},
+    h('button.sample', { type: 'button', 'data-sample': index, onclick: () => addSample(index) },
+      h('canvas.sample-picture', { width: 96, height: 96, 'aria-hidden': true }),
+      h('span.sample-words', {}, h('strong', {}, title), h('span', {}, sentence))))));
+}
+
+/** Their pictures are drawn last, and not while somebody waits for an answer. */
+async function drawSamples() {
+  for (const [index, canvas] of document.querySelectorAll('.sample-picture').entries()) {
+    if (store.state.rows.length > 0 || store.state.opening > 0) return;
+    const picture = await engine.call('sampleThumbnail', { index }).catch(() => null);
+    if (picture && canvas instanceof HTMLCanvasElement) drawThumbnail(canvas, picture);
+  }
 }
 
 /** @param {Notice} fault */
@@ -154,7 +168,7 @@ function addFiles(drop) {
     try {
       const files = await drop;
       await engineUp;
-      found(await engine.call('addFiles', files), '');
+      found(await engine.call('addFiles', files));
       given.push(files);
     } catch (error) {
       failedDrop('This drop', /** @type {Notice} */ (error));
@@ -169,7 +183,7 @@ function addSample(index) {
   adding = adding.then(async () => {
     try {
       await engineUp;
-      found(await engine.call('addSample', { index }), 'sample');
+      found(await engine.call('addSample', { index }), samples[index]);
       given.push({ index });
     } catch (error) {
       failedDrop('Sample', /** @type {Notice} */ (error));
@@ -195,19 +209,19 @@ function failedDrop(name, refusal) {
 
 /**
  * @param {Found} drop
- * @param {string} origin
+ * @param {import('./types.js').Sample} [sample] The drop is this drawn scan.
  */
-function found({ scans, refused }, origin) {
+function found({ scans, refused }, sample) {
   /** @type {Row[]} */
   const rows = [
-    ...scans.map((scan) => ({ ...blankRow(), ...scan })),
+    ...scans.map((scan) => ({ ...blankRow(), ...scan, name: sample?.title ?? scan.name })),
     ...refused.map((report) => ({ ...blankRow(), name: report.scan || 'This drop', sources: report.sources, report, refusal: report.refusal, outcome: /** @type {const} */ ('refused') })),
   ];
   const first = rows[0];
   const { selected } = store.state;
   const selectedRow = store.selectedRow;
   // A sample is asked for to be seen; a second drop does not take the person away from what they look at.
-  const keep = selected !== null && selectedRow !== null && origin !== 'sample';
+  const keep = selected !== null && selectedRow !== null && !sample;
   store.set({ rows: [...store.state.rows, ...rows], selected: keep ? selected : (first?.key ?? selected) });
   say(scans.length === 0 && refused.length > 0 ? `Nothing could be opened: ${refused[0]?.refusal?.message ?? ''}` : `${scans.length} found, ${refused.length} refused`);
   pump();
@@ -246,7 +260,7 @@ async function screen(row) {
     store.setRow(key, {
       report,
       view,
-      thumbnail: thumbnail ? { ...thumbnail, grey: Uint8Array.from(thumbnail.grey) } : null,
+      thumbnail,
       outcome: report.outcome,
       refusal: report.refusal,
       sources: report.sources,

@@ -36,8 +36,8 @@
  * @property {string} sha256
  * @property {number} parameters
  * @property {string} licence
- * @property {OperatingPoint} lower
- * @property {OperatingPoint} upper
+ * @property {OperatingPoint|null} lower `null` where the weights were never calibrated: then they answer nothing.
+ * @property {OperatingPoint|null} upper
  *
  * @typedef {object} View What the viewer needs to know of a volume.
  * @property {number} slices

@@ -7,6 +7,7 @@
  *   sample_thumbnail(index: number): import('./types.js').Thumbnail & {free?(): void},
  *   add_files(paths: string[], files: File[]): string, add_sample(index: number): string,
  *   screen(id: number, progress: Function, pause: Function, remote: Function|undefined): Promise<string>,
+ *   thumbnail(id: number): import('./types.js').Thumbnail & {free?(): void},
  *   use_named_order(id: number, named: boolean): void, open(id: number, progress: Function): string,
  *   slice(id: number, z: number): Int16Array, heat(id: number, z: number): Uint8Array|undefined,
  *   remove(id: number): void, diagnostics(): string}} Engine
@@ -164,7 +165,8 @@ const methods = {
   /** @param {{id: number}} scan */
   async screen({ id }) {
     cancelled.delete(id);
-    return JSON.parse(await engine.screen(id, progressOf(id), pause, gpu ? inferOnGpu : undefined));
+    const answered = JSON.parse(await engine.screen(id, progressOf(id), pause, gpu ? inferOnGpu : undefined));
+    return { ...answered, thumbnail: answered.view ? plainThumbnail(engine.thumbnail(id)) : null };
   },
 
   /** @param {{id: number}} scan */

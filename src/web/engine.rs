@@ -6,11 +6,11 @@ use super::remote;
 use super::shelf::{Shelf, in_named_order};
 use super::view::{Thumbnail, View, slice_heat, slice_hounsfield};
 use crate::assess::OperatingPoint;
-use crate::ingest::{InputFile, Scan, ScanKind, discover};
+use crate::ingest::{InputFile, RefusedScan, Scan, ScanKind, ScanPlan, discover};
 use crate::network::{Logits, Model, NetworkError};
 use crate::phantom::{self, PhantomConfig};
 use crate::preprocess::NetworkInput;
-use crate::report::{Outcome, ScanReport};
+use crate::report::{Refusal, ScanReport};
 use crate::screen::{Step, Watch, read, refused_report, screen_with};
 use burn::tensor::Device;
 use js_sys::{Array, Function, Promise};
@@ -83,11 +83,10 @@ impl Engine {
     /// # Errors
     /// A [`Fault`] that says what is wrong with the file.
     pub fn load_model(&self, weights: &[u8]) -> Result<String, Fault> {
-        let model = Model::from_bytes(weights, &Device::flex()).map_err(|error| Fault::new("weights", error))?;
+        let model = Model::from_bytes(weights, &Device::flex()).map_err(|error| unusable(&error))?;
         let header = model.header();
         let [slices, rows, columns] = header.input_shape;
-        let layers =
-            header.architecture.layers([slices.max(1), rows, columns]).map_err(|error| Fault::new("weights", error))?;
+        let layers = header.architecture.layers([slices.max(1), rows, columns]).map_err(|error| unusable(&error))?;
         let calibration = header.calibration.as_ref();
         let card = ModelCard {
             name: &header.name,
@@ -183,7 +182,7 @@ impl Engine {
         };
         self.shelf.borrow_mut().keep(id, Rc::clone(&scan));
         breathe(&pause).await;
-        let model = self.model()?;
+        let Ok(model) = self.model() else { return self.answered(id, unanswered(&plan)) };
         let look = async |input: &NetworkInput| -> Result<(Logits, String), NetworkError> {
             if let Some(remote) = &remote {
                 if let Some(logits) = remote::infer(remote, input).await {
@@ -340,12 +339,27 @@ impl Engine {
     fn answered(&self, id: usize, report: ScanReport) -> Result<String, Fault> {
         let mut shelf = self.shelf.borrow_mut();
         let entry = shelf.get_mut(id)?;
-        debug_assert!(report.outcome == Outcome::Refused || report.probability.is_some());
         let view = entry.scan.as_deref().map(|scan| View::new(entry, scan));
         let answer = serde_json::to_string(&Answered { report: &report, view })?;
         entry.report = Some(report);
         Ok(answer)
     }
+}
+
+fn unusable(error: &dyn std::fmt::Display) -> Fault {
+    let message = format!("The network cannot be used, so slices can be viewed but not answered. Found on {error}.");
+    Fault::new("weights", message)
+}
+
+/// A scan that can be read and viewed, without a network that could answer it.
+fn unanswered(plan: &ScanPlan) -> ScanReport {
+    let message =
+        "The weights of the network are not loaded, so the slices can be viewed but not answered. Reload the page.";
+    refused_report(&RefusedScan {
+        name: plan.name().to_owned(),
+        sources: plan.sources(),
+        refusal: Refusal::new("no_weights", message),
+    })
 }
 
 fn sample(index: usize) -> Result<phantom::Sample, Fault> {

@@ -58,7 +58,7 @@ export class Answer {
    */
   #content(row, state) {
     const notice = h('p.not-device', {}, 'Research and demonstration only, not a medical device.');
-    const name = h('p.answer-scan', {}, row.name, row.synthetic ? h('span.chip', {}, 'synthetic, drawn by this page') : null);
+    const name = h('p.answer-scan', {}, row.name, ' ', row.synthetic ? h('span.chip', {}, 'synthetic, drawn by this page') : null);
     if (row.outcome === 'working' || row.outcome === 'waiting') return [name, pending(row), notice];
     if (row.outcome === 'cancelled') {
       return [name, h('h2.finding', {}, 'Cancelled'), h('p', {}, 'This scan was not looked at.'),
@@ -72,7 +72,7 @@ export class Answer {
       h('h2.finding', {}, h(`span.mark.mark-${words.kind}`, { 'aria-hidden': true }), words.title),
       h('p.finding-text', {}, words.text),
       h('p.probability', {}, h('strong', {}, percent(report.probability)), h('span', {}, 'calibrated probability of bleeding')),
-      ...(state.model ? [gauge(report.probability, state.model), frequencies(report, state.model)].filter((part) => part !== null) : []),
+      ...drawn(report, report.probability, state.model),
       notice,
       ...this.#where(row),
       ...this.#order(row),
@@ -103,7 +103,7 @@ export class Answer {
     if (best.length === 0) return [];
     const title = row.report?.finding === 'no bleeding seen' ? 'Slices with the highest scores' : 'Slices that led to it';
     return [h('section.part', {}, h('h3', {}, title), h('ul.slices', {}, ...best.map((slice) => {
-      const bar = h('span.slice-bar', { 'aria-hidden': true });
+      const bar = h('span.slice-bar', { 'aria-hidden': true, 'data-calm': row.report?.finding === 'no bleeding seen' });
       bar.style.setProperty('--share', String(slice.probability ?? 0));
       return h('li', {}, h('button.slice', { type: 'button', title: slice.source, onclick: () => this.actions.goTo(slice.position) },
         h('span', {}, `Slice ${slice.position + 1}`), bar, h('span.slice-percent', {}, percent(slice.probability ?? 0))));
@@ -134,7 +134,8 @@ export class Answer {
    */
   #how(row, state) {
     const { report } = row;
-    const timing = Object.entries(report?.timing_ms ?? {}).filter(([step]) => step in STEP_NAMES);
+    const spent = report?.timing_ms ?? {};
+    const timing = Object.keys(STEP_NAMES).flatMap((step) => (spent[step] === undefined ? [] : [/** @type {[string, number]} */ ([step, spent[step]])]));
     const total = timing.reduce((sum, [, ms]) => sum + ms, 0);
     const strip = h('div.time-strip', { 'aria-hidden': true }, ...timing.map(([step, ms]) => {
       const part = h('i', { 'data-step': step, title: `${STEP_NAMES[step]} ${duration(ms)}` });
@@ -156,6 +157,17 @@ export class Answer {
     if (!row.report) return h('span', { hidden: true });
     return h('p.saving', {}, h('button.button', { type: 'button', onclick: () => this.actions.save(row.key) }, 'Save as JSON'));
   }
+}
+
+/**
+ * @param {import('../types.js').Report} report
+ * @param {number} probability
+ * @param {import('../types.js').Model|null} model
+ */
+function drawn(report, probability, model) {
+  const { lower, upper } = model ?? {};
+  if (!lower || !upper) return [];
+  return [gauge(probability, lower, upper), frequencies(report, lower, upper)].filter((part) => part !== null);
 }
 
 /** @param {Row} row */

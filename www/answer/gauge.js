@@ -4,10 +4,11 @@ import { h, percent, svg } from '../dom.js';
  * The probability on a scale with the two operating points, so that a number becomes a place: how far inside its zone.
  *
  * @param {number} probability
- * @param {import('../types.js').Model} model
+ * @param {import('../types.js').OperatingPoint} below
+ * @param {import('../types.js').OperatingPoint} above
  */
-export function gauge(probability, model) {
-  const [lower, upper] = [model.lower.threshold * 100, model.upper.threshold * 100];
+export function gauge(probability, below, above) {
+  const [lower, upper] = [below.threshold * 100, above.threshold * 100];
   const at = Math.max(0.8, Math.min(99.2, probability * 100));
   const picture = svg('svg', { viewBox: '0 0 100 12', preserveAspectRatio: 'none', class: 'gauge-scale', 'aria-hidden': 'true' },
     svg('rect', { x: 0, y: 4, width: lower, height: 4, class: 'zone-none' }),
@@ -18,18 +19,18 @@ export function gauge(probability, model) {
   // Kept off the words at both ends.
   middle.style.setProperty('--at', String(Math.max(46, Math.min(58, (lower + upper) / 2))));
   const words = h('div.gauge-words', { 'aria-hidden': true }, h('span', {}, 'no bleeding seen'), middle, h('span', {}, 'bleeding likely'));
-  return h('div.gauge', { role: 'img', 'aria-label': `Probability ${percent(probability)}. Below ${percent(model.lower.threshold)} no bleeding is seen, from ${percent(model.upper.threshold)} on bleeding is likely.` }, picture, words);
+  return h('div.gauge', { role: 'img', 'aria-label': `Probability ${percent(probability)}. Below ${percent(below.threshold)} no bleeding is seen, from ${percent(above.threshold)} on bleeding is likely.` }, picture, words);
 }
 
 /**
  * What this answer was worth on real patients, counted out in dots: filled had a bleed, hollow had none.
  *
  * @param {import('../types.js').Report} report
- * @param {import('../types.js').Model} model
+ * @param {import('../types.js').OperatingPoint} lower
+ * @param {import('../types.js').OperatingPoint} upper
  * @returns {HTMLElement|null}
  */
-export function frequencies(report, model) {
-  const { lower, upper } = model;
+export function frequencies(report, lower, upper) {
   /** @type {Record<string, [number, number]>} With and without a bleed among those who got this answer. */
   const counts = {
     'bleeding likely': [upper.true_positives, upper.false_positives],

@@ -16,6 +16,8 @@ export class Viewer {
   /** @type {Row|null} */
   #row = null;
   #shown = '';
+  /** Line of the scan whose slices were shown last. */
+  #key = '';
   #z = 0;
   #window = PRESETS[0]?.window ?? { level: 40, width: 80 };
   #heat = true;
@@ -66,7 +68,7 @@ export class Viewer {
       this.#shown = shown;
       this.#slices?.close();
       this.#slices = null;
-      if (row?.view && row.id !== null) this.#show(row, row.view, row.id, before?.key === row.key);
+      if (row?.view && row.id !== null) this.#show(row, row.view, row.id);
       this.#scores(state);
       this.#redraw();
     }
@@ -76,13 +78,14 @@ export class Viewer {
    * @param {Row} row
    * @param {import('../types.js').View} view
    * @param {number} id
-   * @param {boolean} same The scan was on screen before, without its answer or in another order.
    */
-  #show(row, view, id, same) {
+  #show(row, view, id) {
     this.#slices = new Slices(view.slices, view.rows * view.columns, (z) => this.fetchSlice(id, z, view.evidence), (z) => {
       if (z === this.#z) this.#redraw();
     });
-    if (!same) {
+    // The same scan in another order, or with its answer, keeps its place.
+    if (this.#key !== row.key) {
+      this.#key = row.key;
       this.film.zoom = 1;
       this.film.pan = { x: 0, y: 0 };
       this.#z = Math.floor(view.slices / 2);
@@ -96,7 +99,7 @@ export class Viewer {
   #scores(state) {
     const slices = this.#row?.report?.slices ?? [];
     const count = this.#row?.view?.slices ?? 0;
-    this.ladder.setScores(Array.from({ length: count }, (_, z) => slices[z]?.probability ?? null), state.model?.lower.threshold ?? 0.5);
+    this.ladder.setScores(Array.from({ length: count }, (_, z) => slices[z]?.probability ?? null), state.model?.lower?.threshold ?? 0.5);
     this.jump.toggleAttribute('disabled', this.#row ? mostSuspicious(this.#row) === null : true);
     const evidence = this.#row?.view?.evidence ?? false;
     this.heatButton.toggleAttribute('disabled', !evidence);
