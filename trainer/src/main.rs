@@ -13,6 +13,7 @@ mod layers;
 mod learn;
 mod metrics;
 mod phantom;
+mod predict;
 mod progress;
 mod run;
 mod train;
@@ -40,6 +41,8 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Writes the weights file of a run, with its calibration.
     Export(export::Args),
+    /// Answers scans: bleeding or not, how sure, on which slices.
+    Predict(predict::Args),
     /// Prints the layers of a network with shapes, parameters and FLOP.
     Layers(layers::Args),
     /// Draws a synthetic head CT as DICOM, NIfTI or pictures.
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Layers(args) => layers::run(&args),
         Command::Phantom(args) => phantom::run(&args),
+        Command::Predict(args) => predict::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");

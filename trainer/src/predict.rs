@@ -1,0 +1,98 @@
+//! `predict`: the whole way for every scan of every path, a JSON object a scan.
+
+use crate::Outcome;
+use crate::device::DeviceChoice;
+use crate::drop::{exit_code, gather};
+use ictus::ingest::{ScanPlan, discover};
+use ictus::network::Model;
+use ictus::report::{Finding, Outcome as ScanOutcome, ScanReport};
+use ictus::screen::{self, Cancelled, Watch};
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Scans and the weights to look at them with.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Files and folders; each one is a drop of its own, and may hold several scans.
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// Weights file.
+    #[arg(long, default_value = "www/models/compact.safetensors")]
+    model: PathBuf,
+    /// Print one JSON object a scan, a line each (docs/report.md), instead of a sentence.
+    #[arg(long)]
+    json: bool,
+    /// What computes.
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
+    device: DeviceChoice,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("reading the weights file {}: train one with `cargo trainer train`, or name one with --model", path.display())]
+struct WeightsMissing {
+    path: PathBuf,
+    source: std::io::Error,
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let bytes = std::fs::read(&args.model).map_err(|source| WeightsMissing { path: args.model.clone(), source })?;
+    let (device, backend) = args.device.open()?;
+    let model = Model::from_bytes(&bytes, &device)?;
+    let mut out = std::io::stdout().lock();
+    let (mut read, mut refused) = (0, 0);
+    for path in &args.paths {
+        let discovery = discover(gather(path)?);
+        let unread = discovery.refused.iter().map(|refused| Ok(screen::refused_report(refused)));
+        for report in discovery.scans.iter().map(|plan| answer(plan, &model, backend)).chain(unread) {
+            let report = report?;
+            match report.outcome {
+                ScanOutcome::Classified => read += 1,
+                ScanOutcome::Refused => refused += 1,
+            }
+            if args.json {
+                writeln!(out, "{}", serde_json::to_string(&report)?)?;
+            } else {
+                writeln!(out, "{}", sentence(&report))?;
+            }
+        }
+    }
+    Ok(exit_code(read, refused))
+}
+
+/// Nothing cancels on the command line, but the library may.
+fn answer(plan: &ScanPlan, model: &Model, backend: &str) -> Result<ScanReport, Cancelled> {
+    let start = Instant::now();
+    let now_ms = || start.elapsed().as_secs_f64() * 1000.0;
+    let mut progress = |_| ControlFlow::Continue(());
+    let mut watch = Watch::new(&now_ms, &mut progress);
+    match screen::read(plan, &mut watch)? {
+        Ok(scan) => Ok(pollster::block_on(screen::screen(&scan, model, backend, &mut watch))?.report),
+        Err(report) => Ok(*report),
+    }
+}
+
+/// The answer for a person at a terminal.
+fn sentence(report: &ScanReport) -> String {
+    let warnings: String = report.warnings.iter().map(|warning| format!("\n  warning: {}", warning.message)).collect();
+    let answer = match (&report.refusal, report.probability, report.finding) {
+        (Some(refusal), ..) => format!("not answered: {}", refusal.message),
+        (None, Some(probability), Some(finding)) => {
+            let words = match finding {
+                Finding::BleedingLikely => "bleeding likely",
+                Finding::Uncertain => "uncertain",
+                Finding::NoBleedingSeen => "no bleeding seen",
+            };
+            let highest = report
+                .slices
+                .iter()
+                .filter_map(|slice| slice.probability.map(|probability| (probability, slice)))
+                .max_by(|a, b| a.0.total_cmp(&b.0))
+                .map_or_else(String::new, |(_, slice)| format!(", most suspicious slice {}", slice.source));
+            format!("{words}, probability {:.0} %{highest}", probability * 100.0)
+        }
+        _ => "not answered".to_owned(),
+    };
+    format!("{}: {answer}{warnings}", report.scan)
+}
