@@ -115,12 +115,17 @@ fn relu_pool(
         for (y, target) in plane.chunks_exact_mut(row).enumerate() {
             // The zeros of `ReLU`.
             target.fill(0.0);
-            for dz in 0..depth {
-                for dy in 0..height {
-                    let source = &packed[packing.output_row(z * depth + dz, y * height + dy)..][..row * width];
-                    for (target, window) in target.iter_mut().zip(source.chunks_exact(width)) {
-                        for &value in window {
-                            *target = maximum(*target, value);
+            for z in z * depth..(z + 1) * depth {
+                for y in y * height..(y + 1) * height {
+                    let source = &packed[packing.output_row(z, y)..][..row * width];
+                    // Windows of a size known to the compiler become vectors.
+                    match width {
+                        1 => raise(target, source.as_chunks::<1>().0),
+                        2 => raise(target, source.as_chunks::<2>().0),
+                        _ => {
+                            for (target, window) in target.iter_mut().zip(source.chunks_exact(width)) {
+                                *target = window.iter().copied().fold(*target, maximum);
+                            }
                         }
                     }
                 }
@@ -129,9 +134,16 @@ fn relu_pool(
     }
 }
 
+/// Raises each of `maxima` to the largest of its window.
+fn raise<const WIDTH: usize>(maxima: &mut [f32], windows: &[[f32; WIDTH]]) {
+    for (best, window) in maxima.iter_mut().zip(windows) {
+        *best = window.iter().copied().fold(*best, maximum);
+    }
+}
+
 /// The larger one; NaN if `value` is, so that a broken input stays visible.
 fn maximum(best: f32, value: f32) -> f32 {
-    if value > best || value.is_nan() { value } else { best }
+    if (value > best) | value.is_nan() { value } else { best }
 }
 
 /// `y[o] = bias[o] + sum over i, k of weight[o, i, k] * x[i]` shifted by `offsets[k]`.
