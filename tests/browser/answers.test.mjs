@@ -88,14 +88,16 @@ test('the samples are drawn and answered without a request', { timeout }, async 
 
 test('slices that start in the middle are put in order, said so, and the order can be undone', { timeout }, async (t) => {
   const opened = await openPage(t, { backend: 'cpu' });
-  await opened.drop(phantom('rotated', 'jpg', '--seed', '7', '--rotate', '11'));
+  await opened.drop(phantom('rotated', 'jpg', '--seed', '7', '--first', '11'));
   const [answer] = await opened.answers();
   assert.equal(answer.outcome, 'classified');
-  const room = opened.page.locator('#answer');
-  await room.locator('[data-code="slices_reordered"]').waitFor();
-  await room.getByRole('button', { name: /order|undo|file names/i }).first().click();
+  const reordered = opened.page.locator('#answer [data-code="slices_reordered"]');
+  await reordered.waitFor();
+  const undo = opened.page.locator('#order-undo');
+  await undo.click();
+  await opened.page.waitForFunction(() => /again/.test(document.querySelector('#order-undo')?.textContent ?? ''));
   await opened.answers();
-  await room.locator('[data-code="slices_reordered"]').waitFor({ state: 'detached' });
+  await reordered.waitFor({ state: 'detached' });
   assert.deepEqual(opened.errors, []);
 });
 
