@@ -4,7 +4,7 @@
  * `cargo xtask test` sets the environment: `ICTUS_URL`, `ICTUS_CHROMIUM`, `ICTUS_TRAINER`, `ICTUS_SCRATCH`.
  */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
@@ -142,7 +142,7 @@ export function predict(path) {
 }
 
 /**
- * Draws a synthetic head CT once and returns its folder.
+ * Draws a synthetic head CT once and returns the folder with its files.
  *
  * @param {string} name
  * @param {'dicom'|'nifti'|'jpg'|'png'} format
@@ -151,10 +151,20 @@ export function predict(path) {
 export function phantom(name, format, ...more) {
   const folder = join(SCRATCH, `${name}-${format}`);
   if (!existsSync(folder)) {
-    mkdirSync(SCRATCH, { recursive: true });
-    trainer('phantom', '--out', folder, '--format', format, ...more);
+    // Drawn aside first: what an interrupted run leaves is not taken for a whole scan.
+    const fresh = `${folder}.new`;
+    rmSync(fresh, { recursive: true, force: true });
+    mkdirSync(fresh, { recursive: true });
+    trainer('phantom', '--out', fresh, '--format', format, ...more);
+    renameSync(fresh, folder);
   }
-  return folder;
+  return innermost(folder);
+}
+
+/** Down through folders that hold one folder and nothing else. */
+function innermost(folder) {
+  const [only, ...rest] = readdirSync(folder, { withFileTypes: true });
+  return only?.isDirectory() && rest.length === 0 ? innermost(join(folder, only.name)) : folder;
 }
 
 /** An empty folder for files that a test makes itself; it is removed after the test. */
