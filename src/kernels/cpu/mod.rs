@@ -7,6 +7,14 @@
     clippy::inline_always,
     reason = "what a kernel calls must be compiled with the instructions of its vectors, see `machine::Kernel`"
 )]
+#![cfg_attr(
+    not(feature = "autodiff"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "backward passes are called by autodiff only, which the page is built without"
+    )
+)]
 
 pub(super) mod conv;
 pub(super) mod correlation;
