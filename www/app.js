@@ -268,9 +268,11 @@ async function screen(row) {
     say(report.finding && report.probability !== null ? `${row.name}: ${report.finding}, ${percent(report.probability)}` : `${row.name}: not answered. ${report.refusal?.message ?? ''}`);
   } catch (error) {
     const refusal = /** @type {Notice} */ (error);
+    if (refusal.code === 'engine_crashed') await restarted;
+    // Cancelled and perhaps already asked for again, while this attempt was on its way out.
+    if (store.row(key)?.outcome !== 'working') return;
     if (refusal.code === 'cancelled') store.setRow(key, { outcome: 'cancelled' });
     else store.setRow(key, { outcome: 'refused', refusal });
-    if (refusal.code === 'engine_crashed') await restarted;
   }
 }
 

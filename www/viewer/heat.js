@@ -9,8 +9,8 @@ const STOPS = [
   { at: 1, rgb: [255, 238, 160] },
 ];
 
-/** Evidence below this share is not drawn. */
-const FLOOR = 0.12;
+/** Evidence below this share is not drawn: a calm scan stays grey. */
+const FLOOR = 0.3;
 
 const COLOURS = table();
 
