@@ -122,7 +122,9 @@ impl Fit<'_> {
                 for index in 0..per_epoch {
                     let step = epoch * per_epoch + index;
                     if self.max_steps.is_some_and(|max| step >= max) {
-                        progress.losses.push(mean(sum, index, started));
+                        if index > 0 {
+                            progress.losses.push(mean(sum, index, started));
+                        }
                         return Ok((average.unwrap_or(network.weights()?), progress.losses));
                     }
                     let Ok(batch) = receiver.recv() else { return Err(FitError::Empty) };
@@ -364,6 +366,103 @@ impl ModuleVisitor for Scale {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(gradient) = self.gradients.remove::<D>(param.id) {
             self.scaled.register(param.id, gradient * self.scale.clone().reshape([1; D]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{CaseRecord, Source};
+    use ictus::network::SplitMix64;
+
+    /// A small scan; bleeding ones are brighter on two slices.
+    fn case(patient: u32, bleeds: bool) -> Case {
+        let shape = [6, 96, 80];
+        let count = shape.iter().product();
+        let mut random = SplitMix64::new(u64::from(patient));
+        let bright = |i: usize| bleeds && (2..4).contains(&(i / 7680)) && (40..50).contains(&(i / 80 % 96));
+        Case {
+            hounsfield: (0..count).map(|i| random.uniform(-8.0, 8.0) + if bright(i) { 30.0 } else { 0.0 }).collect(),
+            mask: vec![1.0; count],
+            region: Vec::new(),
+            depth: vec![10.0; count],
+            record: CaseRecord {
+                source: Source::CtIch,
+                patient,
+                fold: 0,
+                fracture: false,
+                age_years: None,
+                labels: (0..6).map(|z| bleeds && (2..4).contains(&z)).collect(),
+                kept: [0, 6],
+                shape,
+            },
+        }
+    }
+
+    fn recipe() -> Recipe {
+        let mut recipe = Recipe { crop: 6, batch: 2, epochs: 10, ..Recipe::default() };
+        recipe.optimizer.average_from = 0.0;
+        recipe
+    }
+
+    fn fit<'a>(
+        recipe: &'a Recipe,
+        cases: &'a [&'a Case],
+        folder: Option<&'a Path>,
+        max_steps: Option<usize>,
+    ) -> Fit<'a> {
+        Fit { recipe, cases, seed: 3, device: Device::flex(), folder, max_steps }
+    }
+
+    #[test]
+    fn the_loss_falls_on_bleeds_that_are_easy_to_see() {
+        let (bleeds, healthy) = (case(1, true), case(2, false));
+        let cases = [&bleeds, &healthy];
+        let recipe = Recipe { epochs: 30, ..recipe() };
+        let (_, losses) = fit(&recipe, &cases, None, None).run(&ProgressBar::hidden()).unwrap();
+        let (first, last) = (losses[0].total, losses[losses.len() - 1].total);
+        assert!(last < 0.6 * first, "{first} to {last}");
+    }
+
+    #[test]
+    fn a_run_that_was_killed_goes_on_as_if_it_had_not_been() {
+        let (bleeds, healthy) = (case(1, true), case(2, false));
+        let cases = [&bleeds, &healthy];
+        let recipe = recipe();
+        let whole = fit(&recipe, &cases, None, None).run(&ProgressBar::hidden()).unwrap().0;
+
+        let folder = std::env::temp_dir().join(format!("ictus-resume-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        // Killed in the seventh epoch; the last checkpoint is that of the fifth.
+        fit(&recipe, &cases, Some(&folder), Some(6)).run(&ProgressBar::hidden()).unwrap();
+        let resumed = fit(&recipe, &cases, Some(&folder), None).run(&ProgressBar::hidden()).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(resumed.1.len(), 10);
+        assert_eq!(resumed.0, whole);
+    }
+
+    #[test]
+    fn the_learning_rate_rises_then_falls_to_a_hundredth() {
+        let config = Optimizer::default();
+        let rates: Vec<f64> = (0..100).map(|step| learning_rate(&config, step, 100)).collect();
+        assert!(rates[0] < rates[5] && rates[9] > rates[50] && rates[50] > rates[99]);
+        assert!((rates[10] / 2.02e-3 - 1.0).abs() < 0.01 && rates[99] < 3e-5);
+    }
+
+    #[cfg(feature = "wgpu")]
+    #[test]
+    fn two_steps_on_wgpu_give_the_loss_of_the_cpu() {
+        let (bleeds, healthy) = (case(1, true), case(2, false));
+        let cases = [&bleeds, &healthy];
+        let recipe = recipe();
+        let on_cpu = fit(&recipe, &cases, None, Some(3)).run(&ProgressBar::hidden()).unwrap().1;
+        let device = crate::device::DeviceChoice::Wgpu.open().unwrap().0;
+        let on_gpu = Fit { device, ..fit(&recipe, &cases, None, Some(3)) };
+        let on_gpu = on_gpu.run(&ProgressBar::hidden()).unwrap().1;
+        // The third loss is the one that two steps led to.
+        for (cpu, gpu) in on_cpu.iter().zip(&on_gpu) {
+            assert!((cpu.total - gpu.total).abs() < 1e-3, "{} {}", cpu.total, gpu.total);
         }
     }
 }
