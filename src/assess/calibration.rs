@@ -1,6 +1,6 @@
 //! From logits to probabilities and words: Platt scaling and operating points, both fitted on out-of-fold logits.
 
-use crate::network::Logits;
+use crate::network::{Logits, log_sum_exp};
 use crate::report::Finding;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,9 @@ pub enum PatientScore {
     MaxOfThree,
     /// The patient logit of the network.
     PatientLogit,
+    /// `ln(sum(exp(slice logit)))`: a smooth maximum to which several suspicious slices add up. Grows with the number of
+    /// slices, by at most its logarithm.
+    LogSumExp,
 }
 
 impl PatientScore {
@@ -27,6 +30,7 @@ impl PatientScore {
             Self::MaxOfThree if slices.len() < 3 => largest(&mut slices.iter().copied()),
             Self::MaxOfThree => largest(&mut slices.windows(3).map(|three| three.iter().sum::<f32>() / 3.0)),
             Self::PatientLogit => logits.patient,
+            Self::LogSumExp => log_sum_exp(slices),
         }
     }
 }
