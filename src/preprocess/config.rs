@@ -32,6 +32,7 @@ pub struct PreprocessConfig {
     pub min_region_px: usize,
     /// A slice that no bone encloses takes over the outline of its neighbour if that is larger than this fraction of the
     /// largest brain found. 1 never does (the vertex apart).
+    #[serde(default = "never")]
     pub follow_fraction: f32,
     /// Width cut from the brain beside bone, where partial volume looks like blood.
     pub rim_cut_px: f32,
@@ -71,6 +72,11 @@ pub enum Symmetry {
     Outline,
     /// The outline and the dark spaces (ventricles, fissures, cisterns) of six bands of slices.
     Bands,
+}
+
+/// Weights from before version 4 were trained on slices that follow no neighbour.
+fn never() -> f32 {
+    1.0
 }
 
 impl Default for PreprocessConfig {
