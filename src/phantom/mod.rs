@@ -207,13 +207,14 @@ impl PhantomConfig {
         for bleed in &self.bleeds {
             within("volume_ml of a bleed", bleed.volume_ml, 0.1, 300.0)?;
         }
-        let voxels = self.slices * self.rows * self.columns;
+        // 64 bits: the product overflows the addresses of wasm.
+        let voxels = [self.slices, self.rows, self.columns].iter().map(|&axis| axis as u64).product();
         if voxels > MAX_VOXELS { Err(PhantomError::Size { voxels }) } else { Ok(()) }
     }
 }
 
 /// Twice a 512 x 512 scan of 256 slices: what the memory of a browser tab holds with room to spare.
-const MAX_VOXELS: usize = 1 << 27;
+const MAX_VOXELS: u64 = 1 << 27;
 
 /// A bleed as it was drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -267,7 +268,7 @@ pub enum PhantomError {
     )]
     Size {
         /// Voxels asked for.
-        voxels: usize,
+        voxels: u64,
     },
     /// A bleed that is not written as `kind:millilitres[:side]`.
     #[error(

@@ -57,9 +57,10 @@ pub(crate) struct Args {
     /// The slice (from 0, bottom to top) that pictures are numbered from: not 0 makes a stack that starts in the middle.
     #[arg(long, default_value_t = 0)]
     first: usize,
-    /// Write the truth as well: the mask of the bleeds (NIfTI) and the configuration with the volumes drawn (JSON).
-    #[arg(long)]
-    truth: bool,
+    /// Write the truth into this folder: the mask of the bleeds (NIfTI), and the configuration with the volumes that were
+    /// drawn (JSON). Another folder than that of the scan, which would hold two scans otherwise.
+    #[arg(long, value_name = "DIR")]
+    truth: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -123,9 +124,13 @@ impl Args {
 /// Draws and writes.
 pub(crate) fn run(args: &Args) -> Outcome {
     let phantom = draw(&args.config()?)?;
-    let mut files = args.files(&phantom)?;
-    if args.truth {
-        files.push(nifti_mask(&phantom, true)?);
+    let files = args.files(&phantom)?;
+    for (name, bytes) in &files {
+        write(&args.out.join(name), bytes)?;
+    }
+    if let Some(folder) = &args.truth {
+        let (name, mask) = nifti_mask(&phantom, true)?;
+        write(&folder.join(name), &mask)?;
         let truth = serde_json::json!({
             "synthetic": true,
             "config": phantom.config,
@@ -133,10 +138,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
             "slices_with_blood": phantom.slice_labels(),
         });
         let name = format!("phantom-{}-truth.json", phantom.config.seed);
-        files.push((name, serde_json::to_vec_pretty(&truth)?));
-    }
-    for (name, bytes) in &files {
-        write(&args.out.join(name), bytes)?;
+        write(&folder.join(name), &serde_json::to_vec_pretty(&truth)?)?;
     }
     for bleed in &phantom.bleeds {
         println!("{}: {:.1} ml", bleed.kind.name(), bleed.volume_ml);
