@@ -123,11 +123,11 @@ fn every_format_of_one_head_gets_the_same_answer() {
     // 8-bit pictures round to 0.47 HU, and JPEG loses a little more: the answer moves by that.
     let png = difference(&drawn, &answer(&stack(&phantom, PictureFormat::Png, 0)));
     let jpg = difference(&drawn, &answer(&stack(&phantom, PictureFormat::Jpg, 7)));
-    let other = difference(&drawn, &answer(&read(dicom(&head(Vec::new())).unwrap())));
-    println!("largest difference of a probability: PNG {png}, JPG {jpg}, the head without its bleed {other}");
-    assert!(png < 1e-3, "PNG differs from DICOM by {png}");
-    assert!(jpg < 1e-3, "JPG differs from DICOM by {jpg}");
-    assert!(other > 0.01, "the answer does not depend on the picture");
+    let bleed = difference(&drawn, &answer(&read(dicom(&head(Vec::new())).unwrap())));
+    println!("largest change of a probability: PNG {png}, JPG {jpg}, taking the bleed away {bleed}");
+    assert!(png < 1e-3 && jpg < 1e-3, "PNG differs from DICOM by {png}, JPG by {jpg}");
+    // An untrained network hardly moves its probabilities, so the loss is also held against what a bleed does to them.
+    assert!(png < 0.1 * bleed && jpg < 0.2 * bleed, "PNG {png}, JPG {jpg}, the bleed itself {bleed}");
 }
 
 #[test]
