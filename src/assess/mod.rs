@@ -2,6 +2,7 @@
 
 mod answer;
 mod calibration;
+pub mod gate;
 mod heat;
 
 pub use answer::{Answer, answer};
