@@ -2,7 +2,7 @@
 //!
 //! The network answers anything, and an answer on a chest, an MR or a shuffled scan looks as right as any. So every rule
 //! below must hold before it is asked. Limits lie between what 124 heads (two hospitals, an average head, a third
-//! scanner) show and what other things show; `tests/gate.rs` measures both again.
+//! scanner) and what other things were measured to show.
 
 mod measure;
 #[cfg(test)]
