@@ -1,7 +1,7 @@
 //! The whole way for one scan: read, prepare, look, explain. The command line and the page both call it, so that they
 //! cannot disagree.
 
-use crate::assess::answer;
+use crate::assess::{answer, gate};
 use crate::ingest::{ReadError, ReadProgress, ReadStep, RefusedScan, Scan, ScanPlan};
 use crate::network::{Logits, Model, NetworkError};
 use crate::preprocess::{NetworkInput, PreprocessError, prepare_stages};
@@ -193,7 +193,13 @@ where
     };
 
     watch.begin(Step::Preparing)?;
-    let preparation = match prepare_stages(&scan.volume, &model.header().preprocess) {
+    let prepared = prepare_stages(&scan.volume, &model.header().preprocess);
+    let gate = gate::check(&scan.volume, prepared.as_ref());
+    report.warnings.extend(gate.warnings);
+    if let Some(refusal) = gate.refusal {
+        return Ok(Err(refusal));
+    }
+    let preparation = match prepared {
         Ok(preparation) => preparation,
         Err(error) => return Ok(Err(unprepared(&error))),
     };
