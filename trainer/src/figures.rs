@@ -156,7 +156,7 @@ pub(crate) fn losses(path: &Path, losses: &[crate::learn::fit::EpochLoss]) -> Re
             .y_label_area_size(48)
             .build_cartesian_2d(1.0..losses.len().max(2) as f32, 0.0..highest)?;
         chart.configure_mesh().x_desc("epoch").draw()?;
-        let series: [(fn(&crate::learn::fit::EpochLoss) -> f32, RGBColor); 4] = [
+        let series: [(LossOf, RGBColor); 4] = [
             (|loss| loss.total, BLACK),
             (|loss| loss.slice, BLUE),
             (|loss| loss.patient, RED),
@@ -170,6 +170,9 @@ pub(crate) fn losses(path: &Path, losses: &[crate::learn::fit::EpochLoss]) -> Re
     })();
     keep(path, drawn.map_err(|error: DrawingAreaErrorKind<_>| error.to_string()), &svg)
 }
+
+/// One of the losses of an epoch.
+type LossOf = fn(&crate::learn::fit::EpochLoss) -> f32;
 
 fn keep(path: &Path, drawn: Result<(), String>, svg: &str) -> Result<(), RunError> {
     drawn.map_err(|error| file_error(path, &error))?;

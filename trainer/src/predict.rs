@@ -75,7 +75,8 @@ fn answer(plan: &ScanPlan, model: &Model, backend: &str) -> Result<ScanReport, C
 
 /// The answer for a person at a terminal.
 fn sentence(report: &ScanReport) -> String {
-    let warnings: String = report.warnings.iter().map(|warning| format!("\n  warning: {}", warning.message)).collect();
+    let warnings =
+        report.warnings.iter().fold(String::new(), |text, warning| text + "\n  warning: " + &warning.message);
     let answer = match (&report.refusal, report.probability, report.finding) {
         (Some(refusal), ..) => format!("not answered: {}", refusal.message),
         (None, Some(probability), Some(finding)) => {

@@ -106,7 +106,7 @@ fn a_chest_is_refused() {
     let ellipse = |x: f32, y: f32, a: f32, b: f32| (x / a).powi(2) + (y / b).powi(2);
     let chest = painted([20, 160, 200], ValueScale::Hounsfield, |z, y, x| {
         let spine = ellipse(x, y - 45.0, 12.0, 12.0);
-        let rib = (x.abs() / 14.0 + z as f32) as usize % 2 == 0;
+        let rib = ((x.abs() / 14.0 + z as f32) as usize).is_multiple_of(2);
         match ellipse(x, y, 92.0, 68.0) {
             body if body > 1.0 => -1000.0,
             _ if spine < 0.3 => 30.0,

@@ -334,7 +334,7 @@ fn clip(gradients: GradientsParams, network: &Network, largest: f32) -> Gradient
     network.visit(&mut norm);
     let Some(sum) = norm.sum else { return gradients };
     let scale = (sum.sqrt() + 1e-6).recip().mul_scalar(largest).clamp_max(1.0);
-    let mut scaling = Scale { gradients, scale, scaled: GradientsParams::new() };
+    let mut scaling = Scale { gradients, factor: scale, scaled: GradientsParams::new() };
     network.visit(&mut scaling);
     scaling.scaled
 }
@@ -358,14 +358,14 @@ impl ModuleVisitor for SquaredNorm<'_> {
 
 struct Scale {
     gradients: GradientsParams,
-    scale: Tensor<1>,
+    factor: Tensor<1>,
     scaled: GradientsParams,
 }
 
 impl ModuleVisitor for Scale {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(gradient) = self.gradients.remove::<D>(param.id) {
-            self.scaled.register(param.id, gradient * self.scale.clone().reshape([1; D]));
+            self.scaled.register(param.id, gradient * self.factor.clone().reshape([1; D]));
         }
     }
 }

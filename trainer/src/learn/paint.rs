@@ -215,7 +215,9 @@ fn smooth_noise(shape: [usize; 3], sigma: [f32; 3], random: &mut SplitMix64) -> 
     }
     let variance = values.iter().map(|x| x * x).sum::<f32>() / values.len().max(1) as f32;
     let unit = 1.0 / (variance.sqrt() + 1e-6);
-    values.iter_mut().for_each(|x| *x *= unit);
+    for value in &mut values {
+        *value *= unit;
+    }
     values
 }
 
