@@ -162,7 +162,8 @@ proptest! {
 #[cfg(feature = "autodiff")]
 #[test]
 fn gradients_are_slopes() {
-    const STEP: f32 = 1e-2;
+    // Small, so that few maxima and signs change on the way.
+    const STEP: f32 = 1e-3;
     let device = Device::flex();
     let channels = 3;
     let values: [Tensor<1>; 4] = [
