@@ -1,7 +1,7 @@
 //! Operations of the network on `[batch, channels, depth, height, width]` tensors: convolution, max pooling and batch
 //! normalisation with `ReLU`, differentiable on autodiff devices.
 //!
-//! [`reference`] holds them in plain tensor code, which runs on every device. On the CPU, `f32` tensors run on kernels of our
+//! [`mod@reference`] holds them in plain tensor code, which runs on every device. On the CPU, `f32` tensors run on kernels of our
 //! own instead (`cpu`), which `backend` makes known to burn.
 
 mod backend;

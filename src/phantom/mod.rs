@@ -2,7 +2,7 @@
 //!
 //! [`draw`] turns a [`PhantomConfig`] into a [`Phantom`]: a volume in Hounsfield units with scalp, skull and skull base,
 //! brain, ventricles and cisterns, partial volume and noise, and bleeds of the five intracranial types with their true
-//! mask. The same configuration gives the same voxels on every platform. [`write`] stores one as DICOM,
+//! mask. The same configuration gives the same voxels on every platform. [`mod@write`] stores one as DICOM,
 //! NIfTI or pictures.
 //!
 //! The head is a mathematical drawing of nobody; wherever one is shown it is said to be synthetic.

@@ -16,6 +16,7 @@ pub struct Fault {
 }
 
 impl Fault {
+    #[expect(clippy::needless_pass_by_value, reason = "`map_err` hands its error over")]
     pub(super) fn new(code: &str, message: impl ToString) -> Self {
         Self { code: code.to_owned(), message: message.to_string() }
     }

@@ -34,7 +34,7 @@ const inputs = [
   ['an empty folder', ['empty_drop'], (drop) => mkdirSync(join(drop, 'nothing'))],
   ['a text file', ['not_a_scan'], (drop) => writeFileSync(join(drop, 'letter.txt'), 'Dear colleague, the scan is on the disc.\n')],
   ['an empty file', ['empty_file'], (drop) => writeFileSync(join(drop, 'slice.dcm'), '')],
-  ['a single slice', ['single_slice'], (drop) => slices(drop, 'dicom', 1)],
+  ['a single slice', ['too_few_slices'], (drop) => slices(drop, 'dicom', 1)],
   ['a truncated picture', ['truncated', 'damaged', 'unreadable'], (drop) => {
     slices(drop, 'jpg', 12);
     const file = join(drop, readdirSync(drop).sort()[5]);

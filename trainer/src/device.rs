@@ -36,19 +36,19 @@ impl DeviceChoice {
     /// The device, after it has computed something, and its name for reports.
     pub(crate) fn open(self) -> Result<(Device, &'static str), DeviceError> {
         match self {
-            Self::Auto => Ok(cuda()
-                .and_then(|device| working(device, "cuda"))
-                .or_else(|_| wgpu().and_then(|device| working(device, "wgpu")))
-                .unwrap_or_else(|_| (Device::flex(), "cpu"))),
+            Self::Auto => {
+                Ok(working(CUDA, "cuda").or_else(|_| working(WGPU, "wgpu")).unwrap_or_else(|_| (Device::flex(), "cpu")))
+            }
             Self::Cpu => Ok((Device::flex(), "cpu")),
-            Self::Wgpu => working(wgpu()?, "wgpu"),
-            Self::Cuda => working(cuda()?, "cuda"),
+            Self::Wgpu => working(WGPU, "wgpu"),
+            Self::Cuda => working(CUDA, "cuda"),
         }
     }
 }
 
 /// burn panics where a driver is missing: a small sum says whether the device can be used.
-fn working(open: fn() -> Device, name: &'static str) -> Result<(Device, &'static str), DeviceError> {
+fn working(open: Open, name: &'static str) -> Result<(Device, &'static str), DeviceError> {
+    let open = open.ok_or(DeviceError::NotBuilt { name })?;
     let attempt = std::panic::catch_unwind(|| {
         let device = open();
         let sum = burn::tensor::Tensor::<1>::ones([4], &device).sum().into_data();
@@ -57,22 +57,15 @@ fn working(open: fn() -> Device, name: &'static str) -> Result<(Device, &'static
     attempt.ok().flatten().map(|device| (device, name)).ok_or(DeviceError::Fails { name })
 }
 
-#[cfg(feature = "wgpu")]
-fn wgpu() -> Result<fn() -> Device, DeviceError> {
-    Ok(|| Device::wgpu(burn::tensor::DeviceKind::DefaultDevice))
-}
+/// Opens a device that the program may have been built without.
+type Open = Option<fn() -> Device>;
 
+#[cfg(feature = "wgpu")]
+const WGPU: Open = Some(|| Device::wgpu(burn::tensor::DeviceKind::DefaultDevice));
 #[cfg(not(feature = "wgpu"))]
-fn wgpu() -> Result<fn() -> Device, DeviceError> {
-    Err(DeviceError::NotBuilt { name: "wgpu" })
-}
+const WGPU: Open = None;
 
 #[cfg(feature = "cuda")]
-fn cuda() -> Result<fn() -> Device, DeviceError> {
-    Ok(|| Device::cuda(0))
-}
-
+const CUDA: Open = Some(|| Device::cuda(0));
 #[cfg(not(feature = "cuda"))]
-fn cuda() -> Result<fn() -> Device, DeviceError> {
-    Err(DeviceError::NotBuilt { name: "cuda" })
-}
+const CUDA: Open = None;

@@ -66,10 +66,13 @@ fn lints(workspace: &Workspace) -> Result<()> {
     process::run(cargo(&workspace.root).arg("clippy").args(WHOLE).args(["--all-targets", "--", "-Dwarnings"]))
 }
 
-/// The GPU engine holds all that the CPU engine does.
+/// Each engine compiles files that the other leaves out.
 fn wasm_lints(workspace: &Workspace) -> Result<()> {
-    let selection = ["--package", "ictus", "--lib", "--features", Engine::Gpu.features()];
-    process::run(&mut WasmTarget::ready(workspace)?.clippy(&workspace.root, &selection))
+    let target = WasmTarget::ready(workspace)?;
+    Engine::ALL.into_iter().try_for_each(|engine| {
+        let selection = ["--package", "ictus", "--lib", "--features", engine.features()];
+        process::run(&mut target.clippy(&workspace.root, &selection))
+    })
 }
 
 fn documentation(workspace: &Workspace) -> Result<()> {

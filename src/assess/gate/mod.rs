@@ -95,7 +95,8 @@ pub fn check(volume: &Volume, prepared: Result<&Preparation, &PreprocessError>) 
     });
     let slices = volume.slices();
     gate.must("too_few_slices", slices >= FEWEST_SLICES, || {
-        format!("The scan has {slices} slices; at least {FEWEST_SLICES} are needed. Give the whole series of the head.")
+        let noun = if slices == 1 { "slice" } else { "slices" };
+        format!("The scan has {slices} {noun}; at least {FEWEST_SLICES} are needed. Give the whole series of the head.")
     });
     let measures = match prepared {
         Ok(preparation) => measure(preparation),

@@ -7,7 +7,7 @@
 //! A volume is a chain of similar pictures, so a good order is a short path through all slices, the length of a step
 //! being the root mean square difference of two blurred thumbnails. [`repair`] tries, in this order: cutting the circle
 //! of names where the step is longest, moving or reversing runs of slices, and building the path from nothing. Which end
-//! is the skull base is then read from the anatomy ([`baseness`]): the base has air cells and many edges inside the head.
+//! is the skull base is then read from the anatomy (`baseness`): the base has air cells and many edges inside the head.
 
 mod path;
 mod thumb;
