@@ -2,7 +2,9 @@
  * The worker of the WebGPU backend. It holds the network and nothing else: scans are read and prepared by `worker.js`,
  * which sends the network's input here. So a GPU that fails takes nothing with it.
  *
- * @typedef {{infer(hounsfield: Float32Array, mask: Uint8Array, shape: Uint32Array): Promise<object>,
+ * @typedef {{patient: number, slices: Float32Array, evidence: Float32Array, shape: Uint32Array, free(): void}} LogitParts
+ *
+ * @typedef {{infer(hounsfield: Float32Array, mask: Uint8Array, shape: Uint32Array): Promise<LogitParts>,
  *   self_test(): Promise<number>, free(): void}} Network
  */
 
@@ -32,7 +34,11 @@ async function start(port) {
   if (!(difference <= TOLERANCE)) throw new Error(`The GPU gave another result than the CPU in the self-test (difference ${difference.toExponential(1)}).`);
   port.onmessage = async ({ data: { hounsfield, mask, shape } }) => {
     try {
-      port.postMessage({ logits: await network.infer(hounsfield, mask, shape) });
+      // Read out here: what wasm-bindgen returns is a handle, and a message carries none of its getters.
+      const parts = await network.infer(hounsfield, mask, shape);
+      const logits = { patient: parts.patient, slices: parts.slices, evidence: parts.evidence, shape: parts.shape };
+      parts.free();
+      port.postMessage({ logits });
     } catch (error) {
       port.postMessage({ error: sentence(error) });
     }

@@ -60,6 +60,17 @@ function progressOf(id) {
 }
 
 /**
+ * The GPU is not asked again, and the page says why.
+ *
+ * @param {string} reason
+ */
+function loseGpu(reason) {
+  gpu?.close();
+  gpu = null;
+  postMessage({ event: 'gpu-lost', reason });
+}
+
+/**
  * Runs the network on the GPU worker. Whatever goes wrong there, this rejects, and the engine answers on the CPU.
  *
  * @param {Float32Array} hounsfield
@@ -72,9 +83,7 @@ function inferOnGpu(hounsfield, mask, shape) {
   return new Promise((resolve, reject) => {
     /** @param {string} reason */
     const lose = (reason) => {
-      gpu = null;
-      port.close();
-      postMessage({ event: 'gpu-lost', reason });
+      loseGpu(reason);
       reject(new Error(reason));
     };
     const timer = setTimeout(() => lose('The GPU did not answer in time.'), GPU_PATIENCE_MS);
@@ -165,7 +174,10 @@ const methods = {
   /** @param {{id: number}} scan */
   async screen({ id }) {
     cancelled.delete(id);
-    const answered = JSON.parse(await engine.screen(id, progressOf(id), pause, gpu ? inferOnGpu : undefined));
+    const asked = gpu;
+    const answered = JSON.parse(await engine.screen(id, progressOf(id), pause, asked ? inferOnGpu : undefined));
+    // The engine falls back in silence; the badge must not.
+    if (asked && gpu === asked && answered.report.backend === 'cpu') loseGpu("The GPU's answer did not fit the scan.");
     return { ...answered, thumbnail: answered.view ? plainThumbnail(engine.thumbnail(id)) : null };
   },
 
