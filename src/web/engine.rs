@@ -184,10 +184,10 @@ impl Engine {
         breathe(&pause).await;
         let Ok(model) = self.model() else { return self.answered(id, unanswered(&plan)) };
         let look = async |input: &NetworkInput| -> Result<(Logits, String), NetworkError> {
-            if let Some(remote) = &remote {
-                if let Some(logits) = remote::infer(remote, input).await {
-                    return Ok((logits, "webgpu".to_owned()));
-                }
+            if let Some(remote) = &remote
+                && let Some(logits) = remote::infer(remote, input).await
+            {
+                return Ok((logits, "webgpu".to_owned()));
             }
             breathe(&pause).await;
             Ok((model.infer(input).await?, "cpu".to_owned()))
