@@ -52,18 +52,14 @@ fn with_page<T>(workspace: &Workspace, work: impl FnOnce(&mut Command) -> Result
     let server = serve::listen(0)?;
     let site = Site { workspace, base: BASE };
     thread::scope(|scope| {
-        for _ in 0..serve::THREADS {
-            scope.spawn(|| serve::answer(&site, &server));
-        }
+        scope.spawn(|| server.answer(&site));
         let mut command = Command::new(node);
         command.current_dir(&workspace.root);
-        command.env("ICTUS_URL", format!("{}{}", serve::origin(&server), BASE));
+        command.env("ICTUS_URL", format!("{}{}", server.origin(), BASE));
         command.env(browser::VARIABLE, chromium).env("ICTUS_TRAINER", trainer);
         command.env("ICTUS_SCRATCH", workspace.target.join("browser-tests"));
         let result = work(&mut command);
-        for _ in 0..serve::THREADS {
-            server.unblock();
-        }
+        server.stop();
         result
     })
 }

@@ -9,10 +9,12 @@ use crate::wasm::{self, Engine};
 use crate::workspace::{Workspace, unattended};
 use clap::Args;
 use std::fs::File;
-use std::io;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use tiny_http::{Header, Method, Request, Response, Server};
+use std::time::Duration;
 
 #[derive(Args)]
 pub(crate) struct ServeArguments {
@@ -34,8 +36,10 @@ pub(crate) struct Site<'a> {
     pub(crate) base: &'a str,
 }
 
-/// Enough for a browser's parallel requests.
-pub(crate) const THREADS: usize = 4;
+/// Most bytes of a request's head.
+const HEAD_BYTES: u64 = 16 * 1024;
+/// Browsers open connections ahead and may never use them.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Ports that are tried from the wanted one on.
 const PORTS: u16 = 20;
 
@@ -44,11 +48,9 @@ pub(crate) fn serve(workspace: &Workspace, arguments: &ServeArguments) -> Result
     wasm::build(workspace, &target, Engine::Cpu)?;
     let server = listen(arguments.port)?;
     let site = Site { workspace, base: "/" };
-    let url = format!("{}{}", origin(&server), site.base);
+    let url = format!("{}{}", server.origin(), site.base);
     thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| answer(&site, &server));
-        }
+        scope.spawn(|| server.answer(&site));
         progress::stage(format_args!("the page is at {url} (stop with Ctrl-C)"));
         if !arguments.no_open && !unattended() {
             open(&url);
@@ -64,55 +66,87 @@ pub(crate) fn serve(workspace: &Workspace, arguments: &ServeArguments) -> Result
     Ok(())
 }
 
+/// A server with a thread a connection and a connection a request. Of `tiny_http` it was seen that requests which came at
+/// the same moment waited for connections that stayed open.
+pub(crate) struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    stopped: AtomicBool,
+}
+
 /// Listens on `port`, or on the next one that is free; port 0 lets the system choose.
 pub(crate) fn listen(port: u16) -> Result<Server> {
     let last = if port == 0 { 0 } else { port.saturating_add(PORTS) };
     let mut why = String::new();
     for port in port..=last {
-        match Server::http(("127.0.0.1", port)) {
-            Ok(server) => return Ok(server),
+        let listening =
+            TcpListener::bind(("127.0.0.1", port)).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        match listening {
+            Ok((address, listener)) => return Ok(Server { listener, address, stopped: AtomicBool::new(false) }),
             Err(error) => why = error.to_string(),
         }
     }
     Err(Error::Listen { port, why })
 }
 
-pub(crate) fn origin(server: &Server) -> String {
-    format!("http://{}", server.server_addr())
-}
+impl Server {
+    pub(crate) fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
 
-/// Answers requests until the server is unblocked.
-pub(crate) fn answer(site: &Site, server: &Server) {
-    while let Ok(request) = server.recv() {
-        // A browser that went away in the middle of an answer is not our trouble.
-        let _ = respond(site, request);
+    /// Answers requests until the server is stopped.
+    pub(crate) fn answer(&self, site: &Site) {
+        thread::scope(|scope| {
+            for connection in self.listener.incoming() {
+                if self.stopped.load(Ordering::Acquire) {
+                    return;
+                }
+                // A browser that went away in the middle of an answer is not our trouble.
+                scope.spawn(|| connection.and_then(|stream| respond(site, &stream)));
+            }
+        });
+    }
+
+    /// Makes [`Self::answer`] return.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        // It waits for a connection: this is one. If it fails, the server is gone already.
+        let _ = TcpStream::connect(self.address);
     }
 }
 
-fn respond(site: &Site, request: Request) -> io::Result<()> {
-    let refuse = |code| Response::from_string("").with_status_code(code);
-    if !matches!(request.method(), Method::Get | Method::Head) {
-        return request.respond(refuse(405));
+fn respond(site: &Site, stream: &TcpStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut head = BufReader::new(stream.take(HEAD_BYTES));
+    let mut request = String::new();
+    head.read_line(&mut request)?;
+    let mut line = String::new();
+    while head.read_line(&mut line)? > 0 && line != "\r\n" {
+        line.clear();
     }
-    let path = request.url().split(['?', '#']).next().unwrap_or_default();
-    let Some(file) = path.strip_prefix(site.base).and_then(|path| site::file(site.workspace, path)) else {
-        return request.respond(refuse(404));
-    };
-    let Ok(body) = File::open(&file) else {
-        return request.respond(refuse(500));
-    };
-    let mut response = Response::from_file(body);
-    // The engines change under the same name.
-    for (name, value) in [
-        ("Content-Type", site::media_type(&file)),
-        ("Cache-Control", "no-cache"),
-        ("X-Content-Type-Options", "nosniff"),
-    ] {
-        if let Ok(header) = Header::from_bytes(name, value) {
-            response.add_header(header);
+    let mut words = request.split_ascii_whitespace();
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    let found = path.strip_prefix(site.base).and_then(|path| site::file(site.workspace, path));
+    match (method, found) {
+        ("GET" | "HEAD", Some(file)) => {
+            let mut body = File::open(&file)?;
+            let length = body.metadata()?.len();
+            let kind = site::media_type(&file);
+            // The engines change under the same name.
+            write_head(stream, "200 OK", &format!("Content-Type: {kind}\r\nCache-Control: no-cache\r\n"), length)?;
+            if method == "GET" { io::copy(&mut body, &mut &*stream).map(|_| ()) } else { Ok(()) }
         }
+        ("GET" | "HEAD", None) => write_head(stream, "404 Not Found", "", 0),
+        _ => write_head(stream, "405 Method Not Allowed", "", 0),
     }
-    request.respond(response)
+}
+
+fn write_head(mut stream: &TcpStream, status: &str, headers: &str, length: u64) -> io::Result<()> {
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\n{headers}X-Content-Type-Options: nosniff\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    )
 }
 
 /// Opens the person's browser; the address is on the terminal for who has none here.
