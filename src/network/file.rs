@@ -326,7 +326,8 @@ fn read_tensor(name: &str, view: &TensorView<'_>) -> Result<Tensor32, FileError>
     Ok(Tensor32 { shape: view.shape().to_vec(), values })
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+/// Bytes in hexadecimal, as hashes are written.
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         // Writing to a String cannot fail.

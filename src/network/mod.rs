@@ -20,7 +20,7 @@ mod random;
 mod weights;
 
 pub use config::{BlockConfig, BlockOrder, ConfigError, HeadConfig, Initialization, LayerRow, NetworkConfig, Padding};
-pub use file::{DatasetRecord, FileError, InputScaling, ModelFile, ModelHeader, SelfTest, Storage};
+pub use file::{DatasetRecord, FileError, InputScaling, ModelFile, ModelHeader, SelfTest, Storage, hex};
 pub use model::{Model, NetworkError};
 pub use module::{Block, Convolution, Head, Network, NetworkOutput};
 pub use pooling::{log_sum_exp, patient_logit, slice_logit};

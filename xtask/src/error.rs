@@ -17,6 +17,8 @@ pub(crate) enum Error {
     Missing { what: &'static str, why: String, remedy: String },
     #[error("wasm-bindgen could not bind {}: {why}", path.display())]
     Bind { path: PathBuf, why: String },
+    #[error("{} could not be made smaller: {why}", path.display())]
+    Pack { path: PathBuf, why: String },
     #[error("{what} failed: {which}")]
     Failed { what: &'static str, which: String },
     #[error("could not listen on 127.0.0.1:{port}: {why}; choose another with --port")]

@@ -6,6 +6,7 @@ mod bench;
 mod browser;
 mod check;
 mod error;
+mod pack;
 mod process;
 mod progress;
 mod serve;

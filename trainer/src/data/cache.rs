@@ -1,6 +1,7 @@
 //! Prepared scans on disk, so that a run starts in seconds.
 
 use super::{Case, CaseRecord, DataError, Source, region, sources};
+use ictus::network::hex;
 use ictus::preprocess::PreprocessConfig;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
@@ -104,8 +105,4 @@ fn read(path: &Path) -> Result<Vec<Case>, DataError> {
 
 fn bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|x| x.to_le_bytes()).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
