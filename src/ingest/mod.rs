@@ -7,7 +7,7 @@
 //!
 //! | kind | read | refused by name |
 //! |---|---|---|
-//! | DICOM | implicit, explicit, big-endian, deflated; RLE; JPEG baseline and lossless; with or without preamble; multi-frame | JPEG 2000, JPEG-LS, JPEG XL, 12-bit extended JPEG; Modality LUT; other modalities |
+//! | DICOM | implicit, explicit, big-endian, deflated; RLE; JPEG baseline, extended, progressive and lossless; JPEG-LS; JPEG 2000; with or without preamble; multi-frame | HTJ2K, JPEG XL, video; Modality LUT; other modalities |
 //! | NIfTI | versions 1 and 2, Analyze 7.5; one file or pair; gzip; both byte orders; all integer and real types | 4D, colours, complex numbers, half a pair |
 //! | pictures | JPG and PNG, grey or grey stored as colour, 8 bit | colour, 16 bit, mixed sizes, one slice; BMP, TIFF, WebP, GIF |
 //! | containers | zip, also in zip, within [`limits`] | password, tar, 7-Zip, RAR |

@@ -177,6 +177,7 @@ fn syntax_name(uid: &str) -> String {
         uids::RLE_LOSSLESS => "RLE",
         uids::JPEG_BASELINE8_BIT => "JPEG baseline",
         uids::JPEG_EXTENDED12_BIT => "JPEG extended (12 bit)",
+        "1.2.840.10008.1.2.4.53" | "1.2.840.10008.1.2.4.55" => "JPEG progressive",
         uids::JPEG_LOSSLESS | uids::JPEG_LOSSLESS_SV1 => "JPEG lossless",
         uids::JPEGLS_LOSSLESS => "JPEG-LS lossless",
         uids::JPEGLS_NEAR_LOSSLESS => "JPEG-LS near-lossless",

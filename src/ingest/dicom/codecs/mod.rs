@@ -3,6 +3,8 @@
 //! A decoder turns the bytes of one frame into the bytes that an uncompressed little-endian frame would have.
 
 mod jpeg;
+mod jpeg_2000;
+mod jpeg_ls;
 mod rle;
 
 use super::elements::PixelLocation;
@@ -14,15 +16,19 @@ use std::ops::Range;
 /// Compressions that are decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Codec {
+    /// Not compressed, though in fragments.
+    Stored,
     Rle,
-    /// Baseline, 8-bit extended, and lossless (processes 1, 2, 14).
+    /// Baseline, extended, progressive and lossless.
     Jpeg,
+    JpegLs,
+    Jpeg2000,
 }
 
 /// Why a frame was not decoded.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CodecError {
-    /// The stream uses what the decoder does not know, such as 12-bit extended JPEG.
+    /// The stream uses what the decoder does not know, such as arithmetic coding.
     #[error("{0}")]
     Unsupported(String),
     #[error("{0}")]
@@ -39,14 +45,28 @@ pub(super) struct FrameShape {
     pub(super) pixel_bytes: usize,
 }
 
+impl FrameShape {
+    fn bytes(self) -> usize {
+        self.rows * self.columns * self.pixel_bytes
+    }
+}
+
+/// Encapsulated Uncompressed Explicit VR Little Endian.
+const ENCAPSULATED_UNCOMPRESSED: &str = "1.2.840.10008.1.2.1.98";
+
 impl Codec {
     /// The decoder for a transfer syntax, where there is one.
     pub(super) fn of(transfer_syntax: &str) -> Option<Self> {
         match transfer_syntax {
+            ENCAPSULATED_UNCOMPRESSED => Some(Self::Stored),
             uids::RLE_LOSSLESS => Some(Self::Rle),
             uids::JPEG_BASELINE8_BIT | uids::JPEG_EXTENDED12_BIT | uids::JPEG_LOSSLESS | uids::JPEG_LOSSLESS_SV1 => {
                 Some(Self::Jpeg)
             }
+            // Retired: processes 6, 8, 10 and 12, spectral selection and full progression.
+            "1.2.840.10008.1.2.4.53" | "1.2.840.10008.1.2.4.55" => Some(Self::Jpeg),
+            uids::JPEGLS_LOSSLESS | uids::JPEGLS_NEAR_LOSSLESS => Some(Self::JpegLs),
+            uids::JPEG2000_LOSSLESS | uids::JPEG2000 => Some(Self::Jpeg2000),
             _ => None,
         }
     }
@@ -56,8 +76,11 @@ impl Codec {
         let decoded = match self {
             Self::Rle => rle::decode(bytes, shape)?,
             Self::Jpeg => jpeg::decode(bytes, shape)?,
+            Self::JpegLs => jpeg_ls::decode(bytes, shape)?,
+            Self::Jpeg2000 => jpeg_2000::decode(bytes, shape)?,
+            Self::Stored => bytes.get(..shape.bytes()).unwrap_or(bytes).to_vec(),
         };
-        let expected = shape.rows * shape.columns * shape.pixel_bytes;
+        let expected = shape.bytes();
         if decoded.len() == expected {
             Ok(decoded)
         } else {
@@ -139,4 +162,14 @@ pub(super) fn frame_bytes(source: &dyn ByteSource, fragments: &[Range<u64>]) -> 
         bytes.extend(source.read_at(fragment.start, length)?);
     }
     Ok(bytes)
+}
+
+/// Levels as the bytes of an uncompressed frame, whose pixels are at least as wide.
+fn levels_to_bytes(levels: &[u16], shape: FrameShape) -> Result<Vec<u8>, CodecError> {
+    Ok(match shape.pixel_bytes {
+        1 => levels.iter().map(|&level| level as u8).collect(),
+        2 => levels.iter().flat_map(|level| level.to_le_bytes()).collect(),
+        4 => levels.iter().flat_map(|&level| u32::from(level).to_le_bytes()).collect(),
+        bytes => return Err(CodecError::Damaged(format!("the header says {bytes} bytes a pixel"))),
+    })
 }
