@@ -12,6 +12,8 @@ import { byId, h, percent } from './dom.js';
 import { wireDrop } from './drop/drop.js';
 import { EngineClient } from './engine/client.js';
 import { probe, startGpu } from './engine/gpu.js';
+import { hasGpuEngine } from './engine/source.js';
+import { keepOffline } from './offline/offline.js';
 import { Store } from './state.js';
 import { Viewer } from './viewer/viewer.js';
 import { drawThumbnail, WorkList } from './worklist/worklist.js';
@@ -29,6 +31,8 @@ const given = [];
 /** Calls that make the engine number scans go one at a time, so that `given` and the numbers agree. */
 let adding = Promise.resolve();
 let pumping = false;
+/** The WebGPU engine's files were fetched, for this visit or for later ones. */
+let gpuFetched = false;
 /** @type {import('./types.js').Sample[]} What this page can draw. */
 let samples = [];
 let nextKey = 0;
@@ -103,6 +107,7 @@ async function start() {
   const spare = engine.prepareSpare();
   await startBackend();
   await spare;
+  await keepOffline(gpuFetched);
   await engine.call('seal');
   // Timings of requests that are under way arrive a moment later; they belong to loading.
   markReady();
@@ -119,6 +124,7 @@ async function startBackend() {
     store.set({ backend: { name: 'cpu', settled: true, reason, details: { ...backend.details, ...details } } });
   };
   if (store.state.modelFault) return stayOnCpu('');
+  if (!hasGpuEngine) return stayOnCpu('CPU. This copy of the page carries the CPU engine only.');
   if (forced === 'cpu') return stayOnCpu('CPU, as asked for in the address.');
   const probed = await probe(forced === 'webgpu');
   if (!probed.ok) return stayOnCpu(`CPU. ${probed.reason}`, probed.details);
@@ -127,6 +133,7 @@ async function startBackend() {
     stayOnCpu(`CPU, since the GPU failed. ${reason}`);
   });
   await gpu.fetched;
+  gpuFetched = true;
   const tested = gpu.ready.then(async ({ difference, selfTestMs }) => {
     await engine.call('connectGpu', { port: gpu.port }, [gpu.port]);
     const { backend } = store.state;

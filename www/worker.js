@@ -13,6 +13,8 @@
  *   remove(id: number): void, diagnostics(): string}} Engine
  */
 
+import { loadGlue } from './engine/glue.js';
+
 /** @type {Engine} */
 let engine;
 /** @type {MessagePort|null} */
@@ -114,7 +116,7 @@ function seal() {
 const methods = {
   /** Fetches the JavaScript of the engine, so that starting it later needs no network. */
   async prepare() {
-    glue ??= await import(url('pkg/cpu/ictus.js'));
+    glue ??= await loadGlue();
   },
 
   /**

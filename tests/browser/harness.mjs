@@ -4,7 +4,8 @@
  * `cargo xtask test` sets the environment: `ICTUS_URL`, `ICTUS_CHROMIUM`, `ICTUS_TRAINER`, `ICTUS_SCRATCH`.
  */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
@@ -19,6 +20,8 @@ export const URL_OF_PAGE = need('ICTUS_URL');
 export const ORIGIN = new URL(URL_OF_PAGE).origin;
 const TRAINER = need('ICTUS_TRAINER');
 const SCRATCH = need('ICTUS_SCRATCH');
+/** The folder that `cargo xtask dist` makes. */
+export const SITE = need('ICTUS_SITE');
 
 /** Chromium's own chatter would hide the page's. */
 const QUIET = ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
@@ -31,9 +34,9 @@ export const PATIENCE_MS = 300_000;
  * Opens the page in a browser of its own, and closes both after the test.
  *
  * @param {import('node:test').TestContext} t
- * @param {{backend?: 'cpu'|'webgpu', gpu?: boolean, phase?: string, route?: (context: import('playwright-core').BrowserContext) => Promise<void>}} options
+ * @param {{url?: string, backend?: 'cpu'|'webgpu', gpu?: boolean, phase?: string, route?: (context: import('playwright-core').BrowserContext) => Promise<void>}} options
  */
-export async function openPage(t, { backend, gpu = backend === 'webgpu', phase = 'ready', route } = {}) {
+export async function openPage(t, { url = URL_OF_PAGE, backend, gpu = backend === 'webgpu', phase = 'ready', route } = {}) {
   const netLog = join(mkdtempSync(join(tmpdir(), 'ictus-')), 'net.json');
   const browser = await chromium.launch({
     executablePath: need('ICTUS_CHROMIUM'),
@@ -51,7 +54,7 @@ export async function openPage(t, { backend, gpu = backend === 'webgpu', phase =
     };
     new MutationObserver(look).observe(document, { subtree: true, childList: true, attributes: true });
   });
-  await page.goto(backend ? `${URL_OF_PAGE}?backend=${backend}` : URL_OF_PAGE);
+  await page.goto(backend ? `${url}?backend=${backend}` : url);
   await page.waitForSelector(`body[data-phase="${phase}"]`);
   return opened;
 }
@@ -165,6 +168,35 @@ export function phantom(name, format, ...more) {
 function innermost(folder) {
   const [only, ...rest] = readdirSync(folder, { withFileTypes: true });
   return only?.isDirectory() && rest.length === 0 ? innermost(join(folder, only.name)) : folder;
+}
+
+/**
+ * Serves a folder as the plainest of hosts does: files by their names, few types, no other header.
+ *
+ * @param {import('node:test').TestContext} t
+ * @param {string} folder May be exchanged: `serving.folder = other`.
+ * @param {Record<string, string>} headers
+ */
+export async function serveFolder(t, folder, headers = {}) {
+  const base = '/some/path/';
+  const types = { html: 'text/html', css: 'text/css', js: 'text/javascript', svg: 'image/svg+xml' };
+  const serving = { folder, url: '', requests: /** @type {string[]} */ ([]), stop: () => Promise.resolve() };
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? '', 'http://localhost');
+    serving.requests.push(pathname);
+    const path = join(serving.folder, pathname.startsWith(base) ? pathname.slice(base.length) || 'index.html' : 'nothing');
+    if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return response.writeHead(404).end();
+    const type = types[path.slice(path.lastIndexOf('.') + 1)] ?? 'application/octet-stream';
+    response.writeHead(200, { 'Content-Type': type, ...headers }).end(readFileSync(path));
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)));
+  serving.url = `http://127.0.0.1:${/** @type {import('node:net').AddressInfo} */ (server.address()).port}${base}`;
+  serving.stop = () => new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+  t.after(serving.stop);
+  return serving;
 }
 
 /** An empty folder for files that a test makes itself; it is removed after the test. */

@@ -14,10 +14,14 @@ export async function filesOfTransfer(transfer) {
   const items = [...transfer.items].filter((item) => item.kind === 'file');
   const entries = items.map((item) => item.webkitGetAsEntry?.() ?? null);
   const plain = items.map((item) => item.getAsFile());
+  // On a page that was opened from a disk Chromium lists entries but does not read them; handles it reads.
+  const handles = location.protocol === 'file:' ? items.map((item) => /** @type {any} */ (item).getAsFileSystemHandle?.() ?? null) : [];
   /** @type {Drop} */
   const drop = { paths: [], files: [] };
   for (const [index, entry] of entries.entries()) {
-    if (entry) await walk(entry, '', drop);
+    const handle = await handles[index]?.catch(() => null);
+    if (handle) await walkHandle(handle, '', drop);
+    else if (entry) await walk(entry, '', drop);
     else if (plain[index]) add(drop, plain[index].name, plain[index]);
   }
   return drop;
@@ -66,4 +70,18 @@ async function walk(entry, parent, drop) {
     if (batch.length === 0) return;
     for (const child of batch) await walk(child, `${path}/`, drop);
   }
+}
+
+/**
+ * @param {any} handle A `FileSystemHandle`.
+ * @param {string} parent
+ * @param {Drop} drop
+ */
+async function walkHandle(handle, parent, drop) {
+  const path = parent + handle.name;
+  if (handle.kind === 'file') {
+    add(drop, path, await handle.getFile().catch(() => new File([], handle.name)));
+    return;
+  }
+  for await (const child of handle.values()) await walkHandle(child, `${path}/`, drop);
 }

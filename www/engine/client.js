@@ -4,6 +4,8 @@
  * nothing is fetched.
  */
 
+import { carried, startWorker } from './source.js';
+
 /** @typedef {(event: {event: string} & Record<string, any>) => void} OnEvent */
 
 export class EngineClient {
@@ -15,8 +17,8 @@ export class EngineClient {
   #calls = new Map();
   #next = 0;
   #onEvent;
-  /** @type {{module: WebAssembly.Module|null, bytes: ArrayBuffer|null}} */
-  #kept = { module: null, bytes: null };
+  /** @type {{module: WebAssembly.Module|null, bytes: ArrayBuffer|null}|null} */
+  #kept = null;
   // Memory can be shared only on servers that isolate the page by headers; without it a cancel waits for a step to end.
   #flag = globalThis.crossOriginIsolated ? new Int32Array(new SharedArrayBuffer(4)) : null;
 
@@ -27,7 +29,7 @@ export class EngineClient {
   }
 
   #spawn() {
-    const worker = new Worker(new URL('../worker.js', import.meta.url), { type: 'module', name: 'ictus' });
+    const worker = startWorker('worker');
     worker.onmessage = ({ data }) => this.#receive(worker, data);
     worker.onerror = (event) => {
       event.preventDefault();
@@ -80,15 +82,17 @@ export class EngineClient {
 
   /** Starts the engine; `samples` are the drawn scans that it can make. */
   async start() {
-    const { module, samples } = await this.call('start', { module: this.#kept.module, flag: this.#flag });
-    this.#kept.module = module;
+    const kept = (this.#kept ??= await carried());
+    const { module, samples } = await this.call('start', { module: kept.module, flag: this.#flag });
+    kept.module = module;
     return /** @type {import('../types.js').Sample[]} */ (samples);
   }
 
   /** Loads the weights and checks that this engine computes with them what the trainer did. */
   async loadModel() {
-    const { model, bytes, difference, selfTestMs } = await this.call('loadModel', { bytes: this.#kept.bytes });
-    this.#kept.bytes = bytes;
+    const kept = (this.#kept ??= await carried());
+    const { model, bytes, difference, selfTestMs } = await this.call('loadModel', { bytes: kept.bytes });
+    kept.bytes = bytes;
     return { model: /** @type {import('../types.js').Model} */ (model), difference, selfTestMs };
   }
 

@@ -3,6 +3,7 @@
  *
  * @typedef {{ok: true, details: Record<string, string|number|boolean>} | {ok: false, reason: string, details: Record<string, string|number|boolean>}} Probe
  */
+import { startWorker } from './source.js';
 
 /** What the compact network needs at 400 slices of 96 x 80 pixels in its widest layer (16 maps of 48 x 40). */
 const NEEDED_BINDING_BYTES = 400 * 16 * 48 * 40 * 4;
@@ -54,7 +55,7 @@ export async function probe(forced) {
  */
 export function startGpu(onLost) {
   const { port1, port2 } = new MessageChannel();
-  const worker = new Worker(new URL('../gpu-worker.js', import.meta.url), { type: 'module', name: 'ictus-gpu' });
+  const worker = startWorker('gpu-worker');
   /** @type {PromiseWithResolvers<void>} */
   const fetched = withResolvers();
   /** @type {PromiseWithResolvers<{difference: number, selfTestMs: number}>} */

@@ -1,5 +1,6 @@
 //! The page in a real browser: tests and timings, against the server of `cargo xtask serve`.
 
+use crate::dist;
 use crate::error::{Doing, Error, Result};
 use crate::process::{self, cargo};
 use crate::progress;
@@ -48,6 +49,8 @@ fn with_page<T>(workspace: &Workspace, work: impl FnOnce(&mut Command) -> Result
     for engine in Engine::ALL {
         wasm::build(workspace, &target, engine)?;
     }
+    let dist = workspace.target.join("browser-site");
+    dist::assemble(workspace, &Engine::ALL, &dist)?;
     let trainer = trainer(workspace)?;
     let server = serve::listen(0)?;
     let site = Site { workspace, base: BASE };
@@ -57,6 +60,7 @@ fn with_page<T>(workspace: &Workspace, work: impl FnOnce(&mut Command) -> Result
         command.current_dir(&workspace.root);
         command.env("ICTUS_URL", format!("{}{}", server.origin(), BASE));
         command.env(browser::VARIABLE, chromium).env("ICTUS_TRAINER", trainer);
+        command.env("ICTUS_SITE", &dist);
         command.env("ICTUS_SCRATCH", workspace.target.join("browser-tests"));
         let result = work(&mut command);
         server.stop();

@@ -5,6 +5,7 @@
 mod bench;
 mod browser;
 mod check;
+mod dist;
 mod error;
 mod pack;
 mod process;
@@ -38,8 +39,8 @@ enum Chore {
     Check,
     /// Measure sizes, loading and answering in a real browser.
     Bench,
-    /// Make the folder to upload to any static host.
-    Dist(site::DistArguments),
+    /// Make the folder to upload to any static host, and the page as one file.
+    Dist(dist::DistArguments),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +60,6 @@ fn run(workspace: &Workspace, chore: Chore) -> Result<()> {
         Chore::Test(arguments) => test::test(workspace, &arguments),
         Chore::Check => check::check(workspace),
         Chore::Bench => bench::bench(workspace),
-        Chore::Dist(arguments) => site::dist(workspace, &arguments),
+        Chore::Dist(arguments) => dist::dist(workspace, &arguments),
     }
 }

@@ -1,5 +1,6 @@
 //! A small server for this machine only: the page's sources as they lie, and the engines as they get ready.
 
+use crate::dist::policy;
 use crate::error::{Error, Result};
 use crate::process;
 use crate::progress;
@@ -8,7 +9,7 @@ use crate::site;
 use crate::wasm::{self, Engine};
 use crate::workspace::{Workspace, unattended};
 use clap::Args;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
@@ -133,8 +134,12 @@ fn respond(site: &Site, stream: &TcpStream) -> io::Result<()> {
             let mut body = File::open(&file)?;
             let length = body.metadata()?.len();
             let kind = site::media_type(&file);
-            // The engines change under the same name.
-            write_head(stream, "200 OK", &format!("Content-Type: {kind}\r\nCache-Control: no-cache\r\n"), length)?;
+            // The engines change under the same name. Workers obey the policy that comes with their own script, not the page's.
+            let policy =
+                fs::read_to_string(site.workspace.www().join("index.html")).ok().and_then(|index| policy(&index));
+            let policy = policy.map(|policy| format!("Content-Security-Policy: {policy}\r\n")).unwrap_or_default();
+            let headers = format!("Content-Type: {kind}\r\nCache-Control: no-cache\r\n{policy}");
+            write_head(stream, "200 OK", &headers, length)?;
             if method == "GET" { io::copy(&mut body, &mut &*stream).map(|_| ()) } else { Ok(()) }
         }
         ("GET" | "HEAD", None) => write_head(stream, "404 Not Found", "", 0),

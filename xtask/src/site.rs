@@ -1,49 +1,10 @@
 //! The site as files: the page's sources with the engines beside them under `pkg/`.
 
-use crate::error::{Doing, Result};
-use crate::progress;
-use crate::setup::wasm_target::WasmTarget;
-use crate::wasm::{self, Engine};
 use crate::workspace::Workspace;
-use clap::Args;
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-#[derive(Args)]
-pub(crate) struct DistArguments {
-    /// Folder to make; what it holds is replaced. Default: `site` in cargo's build folder.
-    #[arg(long)]
-    out: Option<PathBuf>,
-    /// Leave the WebGPU engine out: the page then answers with the CPU everywhere.
-    #[arg(long)]
-    cpu_only: bool,
-}
-
 /// Engines live outside the sources, under this folder of the site.
-const PKG: &str = "pkg";
-
-/// Builds both engines and copies the whole site to one folder.
-pub(crate) fn dist(workspace: &Workspace, arguments: &DistArguments) -> Result<()> {
-    let target = WasmTarget::ready(workspace)?;
-    let engines = if arguments.cpu_only { &Engine::ALL[..1] } else { &Engine::ALL[..] };
-    for &engine in engines {
-        wasm::build(workspace, &target, engine)?;
-    }
-    let site = arguments.out.clone().unwrap_or_else(|| workspace.target.join("site"));
-    let fresh = site.with_extension("new");
-    for folder in [&fresh, &site] {
-        if folder.exists() {
-            fs::remove_dir_all(folder).doing("remove", folder)?;
-        }
-    }
-    copy(&workspace.www(), &fresh)?;
-    for &engine in engines {
-        copy(&engine.folder(workspace), &fresh.join(PKG).join(engine.name()))?;
-    }
-    fs::rename(&fresh, &site).doing("move into place", &site)?;
-    progress::stage(format_args!("the site is in {}; upload the folder to any static host", site.display()));
-    Ok(())
-}
+pub(crate) const PKG: &str = "pkg";
 
 /// The file that a request for `path`, relative to the site, is answered with; sources are served where they lie, so that a reload shows an edit.
 pub(crate) fn file(workspace: &Workspace, path: &str) -> Option<PathBuf> {
@@ -76,23 +37,10 @@ pub(crate) fn media_type(file: &Path) -> &'static str {
     }
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to).doing("create", to)?;
-    for entry in fs::read_dir(from).doing("list", from)? {
-        let path = entry.doing("list", from)?.path();
-        let Some(name) = path.file_name() else { continue };
-        if path.is_dir() {
-            copy(&path, &to.join(name))?;
-        } else {
-            fs::copy(&path, to.join(name)).doing("copy", &path)?;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn workspace() -> (tempfile::TempDir, Workspace) {
         let folder = tempfile::tempdir().unwrap();
