@@ -47,6 +47,10 @@ pub enum HeadConfig {
     Evidence {
         /// Probability of dropping a channel in training.
         dropout: f32,
+        /// Whether the convolution also sees by how much each feature exceeds that of the other hemisphere: the input is
+        /// aligned on the mirror axis of the brain, and blood rarely lies on both sides alike.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        asymmetry: bool,
     },
     /// Global average pooling, a hidden layer with `ReLU` and dropout, one patient logit.
     Dense {
@@ -106,6 +110,11 @@ pub enum ConfigError {
         /// The block that ends in a normalisation.
         block: usize,
     },
+    /// A normalisation before the comparison of the hemispheres cannot be folded into the convolution after it.
+    #[error(
+        "checking the network's configuration: the last block may not end in a normalisation where the head compares the hemispheres"
+    )]
+    NormBeforeAsymmetry,
     /// The input is too small for the network.
     #[error("checking the input's shape {input:?}: nothing of it is left after block {block}")]
     InputTooSmall {
@@ -147,7 +156,7 @@ impl NetworkConfig {
         Self {
             in_channels: 1,
             blocks: vec![block(16, 1, 2, 1), block(24, 1, 1, 2), block(32, 3, 1, 2), block(48, 3, 1, 1)],
-            head: HeadConfig::Evidence { dropout: 0.1 },
+            head: HeadConfig::Evidence { dropout: 0.1, asymmetry: false },
             norm_epsilon: 1e-5,
             norm_momentum: 0.1,
             initialization: Initialization::FanIn,
@@ -195,7 +204,11 @@ impl NetworkConfig {
             }
         }
         let dropout = match self.head {
-            HeadConfig::Evidence { dropout } => {
+            HeadConfig::Evidence { dropout, asymmetry } => {
+                let last = self.blocks.last().map(|block| block.order);
+                if asymmetry && last == Some(BlockOrder::ReluPoolNorm) {
+                    return Err(ConfigError::NormBeforeAsymmetry);
+                }
                 let deep = self.blocks.iter().all(|b| b.stride[0] == 1 && b.pool[0] == 1);
                 within("depth stride of a network with slice logits", usize::from(deep), 1..=1, "1")?;
                 let padded = self.blocks.iter().all(|b| b.padding == Padding::Same || b.kernel[0] == 1);
@@ -268,7 +281,8 @@ impl NetworkConfig {
             flop,
         };
         match self.head {
-            HeadConfig::Evidence { .. } => {
+            HeadConfig::Evidence { asymmetry, .. } => {
+                let channels = if asymmetry { 2 * channels } else { channels };
                 let cells: usize = shape.iter().product();
                 let output = [1, shape[0], shape[1], shape[2]];
                 rows.push(row("head.evidence", "conv 1x1x1", output, channels + 1, 2 * (channels * cells) as u64));

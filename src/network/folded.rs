@@ -1,6 +1,7 @@
 //! The network at inference: batch normalisation folded into the convolutions around it.
 
 use super::config::{BlockOrder, HeadConfig, NetworkConfig};
+use super::module::with_asymmetry;
 use super::weights::{Tensor32, Weights, WeightsError};
 use crate::kernels::{self, Conv3dOptions};
 use burn::tensor::{Device, Tensor, TensorData, activation::relu};
@@ -15,10 +16,17 @@ struct FoldedBlock {
 
 /// The last step on the device.
 enum FoldedHead {
-    /// Convolution 1x1x1 to the evidence map: weight and bias.
-    Evidence(Box<(Tensor<5>, Tensor<1>)>),
+    /// Convolution 1x1x1 to the evidence map.
+    Evidence(Box<EvidenceHead>),
     /// Patient logit without a map.
     Dense(Box<DenseHead>),
+}
+
+/// Weight and bias, and whether they see the hemispheres compared.
+struct EvidenceHead {
+    weight: Tensor<5>,
+    bias: Tensor<1>,
+    asymmetry: bool,
 }
 
 /// Global average pooling and two dense layers, each a weight `[in, out]` and a bias.
@@ -68,11 +76,12 @@ impl FoldedNetwork {
             });
         }
         let head = match config.head {
-            HeadConfig::Evidence { .. } => {
+            HeadConfig::Evidence { asymmetry, .. } => {
                 let mut weight = weights.get("head.evidence.weight")?.clone();
                 let mut bias = weights.get("head.evidence.bias")?.values.clone();
                 fold_input(&mut weight, &mut bias, pending);
-                FoldedHead::Evidence(Box::new((tensor(&weight, device), vector(bias, device))))
+                let (weight, bias) = (tensor(&weight, device), vector(bias, device));
+                FoldedHead::Evidence(Box::new(EvidenceHead { weight, bias, asymmetry }))
             }
             HeadConfig::Dense { .. } => {
                 let mut weight = weights.get("head.hidden.weight")?.clone();
@@ -95,8 +104,9 @@ impl FoldedNetwork {
             kernels::conv_block(features, block.weight.clone(), block.bias.clone(), block.options, block.pool)
         });
         match &self.head {
-            FoldedHead::Evidence(evidence) => {
-                let (weight, bias) = evidence.as_ref();
+            FoldedHead::Evidence(head) => {
+                let features = if head.asymmetry { with_asymmetry(features) } else { features };
+                let (weight, bias) = (&head.weight, &head.bias);
                 let options = Conv3dOptions { stride: [1; 3], padding: [0; 3] };
                 kernels::conv3d(features, weight.clone(), Some(bias.clone()), options)
             }

@@ -68,6 +68,8 @@ impl Block {
 /// Turns the last feature maps into logits. Which fields are set follows from [`HeadConfig`].
 #[derive(Module, Debug)]
 pub struct Head {
+    #[module(skip)]
+    asymmetry: bool,
     evidence: Option<Convolution>,
     slice: Option<Param<Tensor<1>>>,
     patient: Option<Param<Tensor<1>>>,
@@ -160,6 +162,7 @@ impl Network {
             None
         };
         let head = Head {
+            asymmetry: matches!(config.head, HeadConfig::Evidence { asymmetry: true, .. }),
             evidence,
             slice: map.then(|| build.param("head.slice")).transpose()?,
             patient: map.then(|| build.param("head.patient")).transpose()?,
@@ -229,6 +232,7 @@ impl Head {
                 Some(keep) => features * keep.unsqueeze_dims(&[2, 3, 4]),
                 None => features,
             };
+            let features = if self.asymmetry { with_asymmetry(features) } else { features };
             let map: Tensor<4> = evidence.forward(features).squeeze_dim(1);
             let slices = affine(mean_exp_log(map.clone().flatten::<3>(2, 3), None).squeeze_dim(2), slice.val());
             let patient = affine(mean_exp_log(neighbour_mean(slices.clone(), &valid), Some(valid)), patient.val());
@@ -246,6 +250,12 @@ impl Head {
         }
         NetworkOutput { evidence: None, slices: None, patient: hidden.squeeze_dim(1) }
     }
+}
+
+/// The channels of `[batch, channel, slice, y, x]`, and by how much each exceeds its own mirror image.
+pub(super) fn with_asymmetry(features: Tensor<5>) -> Tensor<5> {
+    let excess = relu(features.clone() - features.clone().flip([4]));
+    Tensor::cat(vec![features, excess], 1)
 }
 
 /// `ln(mean(exp(x)))` over the last axis, of which 1 is left; over the entries with `valid` 1 where that is given.

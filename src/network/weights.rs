@@ -173,7 +173,8 @@ fn roles(config: &NetworkConfig) -> Result<Vec<(String, Vec<usize>, Role)>, Conf
     }
     let mut head = |name: &str, shape: Vec<usize>, role| out.push((format!("head.{name}"), shape, role));
     match config.head {
-        HeadConfig::Evidence { .. } => {
+        HeadConfig::Evidence { asymmetry, .. } => {
+            let channels = if asymmetry { 2 * channels } else { channels };
             head("evidence.weight", vec![1, channels, 1, 1, 1], Role::Kernel { fan_in: channels, fan_out: 1 });
             // Most cells are healthy: the map starts out low, so that the first steps are spent on the lesions.
             head("evidence.bias", vec![1], Role::Constant(-3.0));

@@ -2,6 +2,7 @@
 
 use super::recipe::Augment;
 use ictus::network::SplitMix64;
+use std::f32::consts::PI;
 
 /// Slices of a scan with what the losses need: all `[slice, y, x]`.
 #[derive(Clone, Debug)]
@@ -32,9 +33,13 @@ impl Sample {
         let blur = random.chance(config.blur);
         let sharpness = random.chance(config.sharpen).then(|| random.uniform(config.sharpness[0], config.sharpness[1]));
         let noise = config.noise_hu * random.uniform(0.0, 1.0);
+        let bright = random.chance(config.bright_rim).then(|| BrightRim::new(random));
         for (values, mask) in self.hounsfield.chunks_mut(area).zip(self.mask.chunks_mut(area)) {
             for _ in 0..cut {
                 erode_once(mask, rows, columns);
+            }
+            if let Some(bright) = &bright {
+                bright.draw(values, mask, rows, columns);
             }
             for value in values.iter_mut() {
                 *value = *value * gain + offset;
@@ -107,6 +112,37 @@ impl Sample {
         }
         self.labels.reverse();
         self.outlined.reverse();
+    }
+}
+
+/// The outermost pixels of the brain, brighter over a stretch of the outline: what partial volume of bone looks like.
+struct BrightRim {
+    direction: f32,
+    half_width: f32,
+    hounsfield: f32,
+}
+
+impl BrightRim {
+    fn new(random: &mut SplitMix64) -> Self {
+        Self {
+            direction: random.uniform(-PI, PI),
+            half_width: random.uniform(0.3, PI),
+            hounsfield: random.uniform(8.0, 35.0),
+        }
+    }
+
+    fn draw(&self, values: &mut [f32], mask: &[f32], rows: usize, columns: usize) {
+        let mut inner = mask.to_vec();
+        erode_once(&mut inner, rows, columns);
+        let (cy, cx) = ((rows as f32 - 1.0) / 2.0, (columns as f32 - 1.0) / 2.0);
+        for (index, (value, (&mask, &inner))) in values.iter_mut().zip(mask.iter().zip(&inner)).enumerate() {
+            if mask > 0.0 && inner == 0.0 {
+                let turn = ((index / columns) as f32 - cy).atan2((index % columns) as f32 - cx) - self.direction;
+                if turn.sin().atan2(turn.cos()).abs() < self.half_width {
+                    *value += self.hounsfield;
+                }
+            }
+        }
     }
 }
 

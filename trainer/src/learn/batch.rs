@@ -89,7 +89,7 @@ pub(crate) fn make(cases: &[&Case], chosen: &[usize], recipe: &Recipe, seed: u64
         map,
     };
     let (channels, dropout) = match recipe.network.head {
-        ictus::network::HeadConfig::Evidence { dropout } => {
+        ictus::network::HeadConfig::Evidence { dropout, .. } => {
             (recipe.network.blocks.last().map_or(0, |block| block.channels), dropout)
         }
         ictus::network::HeadConfig::Dense { hidden, dropout } => (hidden, dropout),
@@ -137,8 +137,9 @@ impl Batch {
             self.slice.push(label.clamp(0.0, 1.0), weight);
         }
         let positive = sample.labels.iter().any(|&label| label > 0.5);
-        // No patient of phe-sich is without a bleed: a patient loss would teach which hospital a scan is from.
-        self.patient.push(f32::from(u8::from(positive)), f32::from(u8::from(source == Source::CtIch)));
+        // No patient of phe-sich is without a bleed: without cut ones, a patient loss would teach which hospital it is.
+        let weight = if source == Source::CtIch { 1.0 } else { recipe.loss.phe_sich_patient };
+        self.patient.push(f32::from(u8::from(positive)), weight);
         let loss = match source {
             Source::CtIch => recipe.loss.pixel,
             Source::PheSich => recipe.loss.phe_sich_pixel,
@@ -190,8 +191,18 @@ struct Crop {
 }
 
 fn crop(case: &Case, recipe: &Recipe, random: &mut SplitMix64) -> Crop {
-    let [depth, rows, columns] = case.record.shape;
+    let depth = case.record.shape[0];
     let labels = case.record.kept_labels();
+    if case.record.source == Source::PheSich && random.chance(recipe.phe_sich_cut) {
+        // The slice beside a bleed often shows some of it.
+        let bleeds = |z: usize| labels.get(z) == Some(&true);
+        let clean: Vec<usize> = (0..depth).filter(|&z| !(z.saturating_sub(1)..=z + 1).any(bleeds)).collect();
+        if clean.len() >= 4 {
+            let length = if recipe.resample.is_some() { clean.len() } else { recipe.crop.min(clean.len()) };
+            let first = random.below(clean.len() - length + 1);
+            return take(case, &clean[first..first + length]);
+        }
+    }
     let length = if recipe.resample.is_some() { depth } else { recipe.crop.min(depth) };
     let mut first = random.below(depth - length + 1);
     let bleeding: Vec<usize> = (0..depth).filter(|&z| labels.get(z) == Some(&true)).collect();
@@ -202,21 +213,36 @@ fn crop(case: &Case, recipe: &Recipe, random: &mut SplitMix64) -> Crop {
         let before = 2 + random.below(length.saturating_sub(4).max(1));
         first = centre.saturating_sub(before).min(depth - length);
     }
+    take(case, &(first..first + length).collect::<Vec<_>>())
+}
+
+/// The given slices of a scan.
+fn take(case: &Case, chosen: &[usize]) -> Crop {
+    let [_, rows, columns] = case.record.shape;
     let area = rows * columns;
-    let pixels = first * area..(first + length) * area;
-    let take = |values: &[f32]| values.get(pixels.clone()).map_or_else(|| vec![0.0; length * area], <[f32]>::to_vec);
-    let labels: Vec<f32> = labels.iter().skip(first).take(length).map(|&label| f32::from(u8::from(label))).collect();
+    let gather = |values: &[f32]| {
+        let mut out = Vec::with_capacity(chosen.len() * area);
+        for &z in chosen {
+            out.extend_from_slice(values.get(z * area..(z + 1) * area).unwrap_or_default());
+            out.resize(out.len().next_multiple_of(area), 0.0);
+        }
+        out.resize(chosen.len() * area, 0.0);
+        out
+    };
+    let of_case = case.record.kept_labels();
+    let labels: Vec<f32> =
+        chosen.iter().map(|&z| f32::from(u8::from(of_case.get(z).copied().unwrap_or(false)))).collect();
     // Where a bleed lies is known on phe-sich, and on slices that have none.
     let outlined = labels.iter().map(|&label| case.record.source == Source::PheSich || label == 0.0).collect();
     Crop {
-        depth: take(&case.depth),
+        depth: gather(&case.depth),
         sample: Sample {
-            hounsfield: take(&case.hounsfield),
-            mask: take(&case.mask),
-            lesion: take(&case.region),
+            hounsfield: gather(&case.hounsfield),
+            mask: gather(&case.mask),
+            lesion: gather(&case.region),
             labels,
             outlined,
-            shape: [length, rows, columns],
+            shape: [chosen.len(), rows, columns],
         },
     }
 }

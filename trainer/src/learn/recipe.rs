@@ -30,6 +30,8 @@ pub(crate) struct Recipe {
     pub(crate) sources: Vec<Source>,
     /// Scans of phe-sich drawn in each epoch.
     pub(crate) phe_sich_per_epoch: usize,
+    /// Share of them whose bleeding slices are cut out.
+    pub(crate) phe_sich_cut: f32,
     /// Passes over the training scans.
     pub(crate) epochs: usize,
     /// Scans a batch.
@@ -58,6 +60,9 @@ pub(crate) struct Loss {
     pub(crate) pixel: f32,
     /// The same on phe-sich: lesion outlines.
     pub(crate) phe_sich_pixel: f32,
+    /// Cross-entropy of the patients of phe-sich, relative to those of ct-ich. Needs `phe_sich_cut`: without scans that do
+    /// not bleed it would teach which hospital a scan is from.
+    pub(crate) phe_sich_patient: f32,
     /// Weight of a slice with a bleed against one without.
     pub(crate) positive_slice: f32,
     /// Weight of a cell on a lesion, above 1.
@@ -118,6 +123,8 @@ pub(crate) struct Augment {
     pub(crate) rim: Vec<f32>,
     /// Probability of reversing the order of the slices.
     pub(crate) reverse: f32,
+    /// Probability of a stretch of the rim as bright as the partial volume of bone, which is no bleed.
+    pub(crate) bright_rim: f32,
 }
 
 /// Lesions painted into crops without a bleed.
@@ -141,6 +148,7 @@ impl Default for Recipe {
             scaling: InputScaling::default(),
             sources: vec![Source::CtIch],
             phe_sich_per_epoch: 23,
+            phe_sich_cut: 0.0,
             epochs: 40,
             batch: 4,
             crop: 20,
@@ -159,6 +167,7 @@ impl Default for Loss {
             patient: 0.5,
             pixel: 0.0,
             phe_sich_pixel: 0.0,
+            phe_sich_patient: 0.0,
             positive_slice: 3.0,
             positive_cell: 9.0,
             smoothing: 0.02,
@@ -197,6 +206,7 @@ impl Default for Augment {
             noise_hu: 2.0,
             rim: vec![0.25],
             reverse: 0.3,
+            bright_rim: 0.0,
         }
     }
 }
@@ -258,6 +268,11 @@ impl Recipe {
         }
         if !self.sources.contains(&Source::CtIch) {
             return wrong("sources have to hold ct-ich: no other set has scans without a bleed");
+        }
+        if self.loss.phe_sich_patient > 0.0 && self.phe_sich_cut < 0.2 {
+            return wrong(
+                "a patient loss on phe-sich needs phe_sich_cut of 0.2 or more: no scan of it is without a bleed",
+            );
         }
         if self.network.in_channels != 1 {
             return wrong("the network has to have one input channel");
