@@ -12,9 +12,11 @@ mod inspect;
 mod layers;
 mod learn;
 mod metrics;
+mod perturb;
 mod phantom;
 mod predict;
 mod progress;
+mod robustness;
 mod run;
 mod train;
 
@@ -39,6 +41,8 @@ enum Command {
     Train(train::Args),
     /// Prints and draws the out-of-fold figures of a run.
     Evaluate(evaluate::Args),
+    /// Asks a run again on changed scans and painted lesions.
+    Robustness(robustness::Args),
     /// Writes the weights file of a run, with its calibration.
     Export(export::Args),
     /// Answers scans: bleeding or not, how sure, on which slices.
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Robustness(args) => robustness::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Layers(args) => layers::run(&args),
         Command::Phantom(args) => phantom::run(&args),

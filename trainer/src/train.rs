@@ -24,10 +24,16 @@ pub(crate) struct DataArgs {
 }
 
 impl DataArgs {
+    /// The folder that holds the sets.
+    pub(crate) fn folder(&self) -> Result<PathBuf, data::DataError> {
+        let folder = self.data.clone().or_else(|| std::env::var_os("ICTUS_DATA").map(PathBuf::from));
+        folder.ok_or(data::DataError::NoFolder)
+    }
+
     /// Reads the sets of a recipe.
     pub(crate) fn load(&self, recipe: &Recipe) -> Result<Vec<Dataset>, data::DataError> {
-        let folder = self.data.clone().or_else(|| std::env::var_os("ICTUS_DATA").map(PathBuf::from));
-        let load = |&source| data::load(source, folder.as_deref(), &self.cache, &recipe.preprocess);
+        let folder = self.folder()?;
+        let load = |&source| data::load(source, &folder, &self.cache, &recipe.preprocess);
         recipe.sources.iter().map(load).collect()
     }
 }

@@ -21,13 +21,7 @@ pub(crate) struct Dataset {
 }
 
 /// Reads a set, from the cache if it was prepared before in the same way.
-pub(crate) fn load(
-    source: Source,
-    data: Option<&Path>,
-    cache: &Path,
-    config: &PreprocessConfig,
-) -> Result<Dataset, DataError> {
-    let data = data.ok_or(DataError::NoFolder)?;
+pub(crate) fn load(source: Source, data: &Path, cache: &Path, config: &PreprocessConfig) -> Result<Dataset, DataError> {
     let key = format!("{}{config:?}3", sources::tables(source, data)?);
     let key = hex(&Sha256::digest(key.as_bytes()));
     let path = cache.join(format!("{}-{}.safetensors", source.name(), key.get(..16).unwrap_or(&key)));

@@ -5,7 +5,8 @@ mod region;
 mod sources;
 
 pub(crate) use cache::{Dataset, load};
-pub(crate) use region::box_mean;
+pub(crate) use region::{box_mean, depth};
+pub(crate) use sources::{Listed, list, volume};
 
 use serde::{Deserialize, Serialize};
 

@@ -43,7 +43,7 @@ pub(super) fn lesion(input: &NetworkInput, oedema: &[bool]) -> Vec<f32> {
 }
 
 /// Distance of each pixel to the edge of the mask of its slice, in pixels: chamfer 3-4 (Borgefors 1986), 0 outside.
-pub(super) fn depth(mask: &[bool], [_, rows, columns]: [usize; 3]) -> Vec<f32> {
+pub(crate) fn depth(mask: &[bool], [_, rows, columns]: [usize; 3]) -> Vec<f32> {
     let area = (rows * columns).max(1);
     let mut out = Vec::with_capacity(mask.len());
     for mask in mask.chunks(area) {

@@ -10,14 +10,15 @@ use std::path::{Path, PathBuf};
 const WINDOW: (f32, f32) = (40.0, 120.0);
 
 /// A scan before it is read: its pictures, bottom to top, and what is known of it.
-pub(super) struct Listed {
-    record: CaseRecord,
+pub(crate) struct Listed {
+    /// What is known; `kept` and `shape` are found by preparing it.
+    pub(crate) record: CaseRecord,
     pictures: Vec<PathBuf>,
     masks: Vec<Option<PathBuf>>,
 }
 
 /// All scans of a set, without their pixels.
-pub(super) fn list(source: Source, data: &Path) -> Result<Vec<Listed>, DataError> {
+pub(crate) fn list(source: Source, data: &Path) -> Result<Vec<Listed>, DataError> {
     match source {
         Source::CtIch => list_ct_ich(&data.join("ct-ich")),
         Source::PheSich => list_phe_sich(&data.join("phe-sich")),
@@ -112,8 +113,8 @@ fn list_phe_sich(folder: &Path) -> Result<Vec<Listed>, DataError> {
     Ok(listed.collect())
 }
 
-/// Reads and prepares one scan.
-pub(super) fn read(listed: &Listed, config: &PreprocessConfig) -> Result<Case, DataError> {
+/// Reads the pictures of a scan.
+pub(crate) fn volume(listed: &Listed) -> Result<Volume, DataError> {
     let scan = listed.record.name();
     let mut voxels = Vec::new();
     let mut size = None;
@@ -128,8 +129,14 @@ pub(super) fn read(listed: &Listed, config: &PreprocessConfig) -> Result<Case, D
     let (columns, rows) = size.unwrap_or_default();
     let shape = [listed.pictures.len(), rows as usize, columns as usize];
     let scale = ValueScale::Windowed { level: WINDOW.0, width: WINDOW.1 };
-    let volume = Volume::new(voxels, shape, Spacing::default(), scale, Orientation::Assumed)
-        .map_err(|error| DataError::Scan { scan: scan.clone(), what: error.to_string() })?;
+    Volume::new(voxels, shape, Spacing::default(), scale, Orientation::Assumed)
+        .map_err(|error| DataError::Scan { scan, what: error.to_string() })
+}
+
+/// Reads and prepares one scan.
+pub(super) fn read(listed: &Listed, config: &PreprocessConfig) -> Result<Case, DataError> {
+    let scan = listed.record.name();
+    let volume = volume(listed)?;
     let input = prepare(&volume, config).map_err(|source| DataError::Prepare { scan: scan.clone(), source })?;
     if input.slabs.iter().any(|slab| slab.len() != 1) {
         return Err(DataError::Scan { scan, what: "thin slices were merged, which the labels do not follow".into() });
