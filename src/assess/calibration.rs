@@ -18,7 +18,13 @@ pub enum PatientScore {
     /// `ln(sum(exp(slice logit)))`: a smooth maximum to which several suspicious slices add up. Grows with the number of
     /// slices, by at most its logarithm.
     LogSumExp,
+    /// `2 ln(sum(exp(slice logit / 2))) - 0.3 median(slice logits)`: moderately suspicious neighbours add up more, and
+    /// what a scanner or a window raises in every slice counts for less.
+    AboveBackground,
 }
+
+/// How much of the scan's median slice logit [`PatientScore::AboveBackground`] takes away.
+const BACKGROUND: f32 = 0.3;
 
 impl PatientScore {
     /// The patient score of a scan, a logit before calibration; negative infinity for a scan without slices.
@@ -31,8 +37,21 @@ impl PatientScore {
             Self::MaxOfThree => largest(&mut slices.windows(3).map(|three| three.iter().sum::<f32>() / 3.0)),
             Self::PatientLogit => logits.patient,
             Self::LogSumExp => log_sum_exp(slices),
+            Self::AboveBackground => {
+                let halves: Vec<f32> = slices.iter().map(|logit| logit / 2.0).collect();
+                (-BACKGROUND).mul_add(median(slices).unwrap_or_default(), 2.0 * log_sum_exp(&halves))
+            }
         }
     }
+}
+
+/// The middle value, or the mean of the two in the middle.
+fn median(values: &[f32]) -> Option<f32> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f32::total_cmp);
+    let upper = *sorted.get(sorted.len() / 2)?;
+    let lower = *sorted.get((sorted.len() - 1) / 2)?;
+    Some(f32::midpoint(lower, upper))
 }
 
 /// Platt scaling: `probability = sigmoid(slope * logit + intercept)`
@@ -320,6 +339,23 @@ mod tests {
         assert_eq!(calibration.finding(1.0), Finding::BleedingLikely);
         let between = f32::midpoint(calibration.lower.threshold, calibration.upper.threshold);
         assert_eq!(calibration.finding(between), Finding::Uncertain);
+    }
+
+    #[test]
+    fn what_rises_in_every_slice_counts_for_less_than_what_rises_in_one() {
+        let score = |slices: &[f32]| {
+            let slices = slices.to_vec();
+            let logits = Logits { patient: 0.0, slices, evidence: Vec::new(), evidence_shape: [0; 3] };
+            PatientScore::AboveBackground.of(&logits)
+        };
+        let plain = [-2.0; 11];
+        let raised = plain.map(|logit| logit + 1.0);
+        let mut one = plain;
+        one[5] = 3.0;
+        assert!((score(&plain) - (-2.0 + 2.0 * 11_f32.ln() + 0.6)).abs() < 1e-4);
+        assert!((score(&raised) - score(&plain) - 0.7).abs() < 1e-4);
+        assert!(score(&one) > score(&plain) + 1.5);
+        assert_eq!(score(&[]), f32::NEG_INFINITY);
     }
 
     #[test]

@@ -331,6 +331,14 @@ mod tests {
     }
 
     #[test]
+    fn only_what_lies_on_one_side_exceeds_its_mirror_image() {
+        let features = Tensor::<5>::from_floats([[[[[2.0, 1.0, 1.0, 2.0], [0.0, 5.0, 3.0, 0.0]]]]], &Device::flex());
+        let both: Vec<f32> = with_asymmetry(features).into_data().iter().collect();
+        assert_eq!(both[..8], [2.0, 1.0, 1.0, 2.0, 0.0, 5.0, 3.0, 0.0]);
+        assert_eq!(both[8..], [0.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0]);
+    }
+
+    #[test]
     fn slices_that_only_fill_the_crop_do_not_change_the_patient() {
         let device = Device::flex();
         let logits = Tensor::<2>::from_floats([[1.0, -2.0, 0.5, 9.0, 9.0]], &device);

@@ -122,9 +122,14 @@ impl Perturbation {
         match self {
             Self::None | Self::Thick(_) | Self::Thin | Self::Missing(_) | Self::Reversed => {}
             Self::Window(level, width) => {
-                // Eight bits between the ends of the other window, read as the usual one.
+                // Eight bits between the ends of the other window, read as the usual one. What lies beyond the ends of
+                // the usual one is not in the pictures; bone and air lie beyond those of any.
                 for value in plane.iter_mut() {
-                    let grey = ((*value - level + width / 2.0) / width * 255.0).round().clamp(0.0, 255.0);
+                    let grey = match *value {
+                        bone if bone >= BONE - 1.0 => 255.0,
+                        air if air <= AIR + 1.0 => 0.0,
+                        other => ((other - level + width / 2.0) / width * 255.0).round().clamp(0.0, 255.0),
+                    };
                     *value = grey / 255.0 * WINDOW.1 + AIR;
                 }
             }

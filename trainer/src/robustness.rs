@@ -3,7 +3,7 @@
 
 use crate::Outcome;
 use crate::data::{CaseRecord, DataError, Listed, Source, depth, list, volume};
-use crate::evaluate::{SHIPPED_SCORE, by_seed, evaluate};
+use crate::evaluate::{SHIPPED_SCORE, UNSEEN, by_seed, evaluate};
 use crate::learn::paint::Canvas;
 use crate::learn::recipe::Paint;
 use crate::metrics::auc;
@@ -188,7 +188,9 @@ impl Asked<'_> {
             let mut origins = slab.clone().filter_map(|z| changed.origin.get(z)).flatten();
             origins.any(|&z| labels.get(z) == Some(&true))
         };
-        let slices = logits.slices.iter().copied().zip(input.slabs.iter().map(bleeds)).collect();
+        let seen = input.slabs.first().map_or(0, |slab| slab.start)..input.slabs.last().map_or(0, |slab| slab.end);
+        let unseen = (0..changed.origin.len()).filter(|z| !seen.contains(z)).map(|z| (UNSEEN, bleeds(&(z..z + 1))));
+        let slices = logits.slices.iter().copied().zip(input.slabs.iter().map(bleeds)).chain(unseen).collect();
         let probability = self.calibration.patient.probability(score);
         Ok(Some(Answer { record: listed.record.clone(), score, probability, slices }))
     }

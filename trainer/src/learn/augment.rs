@@ -28,7 +28,11 @@ impl Sample {
         let [_, rows, columns] = self.shape;
         let area = rows * columns;
         let cut = rim_cut(&config.rim, random.uniform(0.0, 1.0));
-        let gain = 1.0 + random.uniform(-config.gain, config.gain);
+        let gain = if random.chance(config.other_window) {
+            random.uniform(0.7_f32.ln(), 1.5_f32.ln()).exp()
+        } else {
+            1.0 + random.uniform(-config.gain, config.gain)
+        };
         let offset = config.offset_hu * random.normal();
         let blur = random.chance(config.blur);
         let sharpness = random.chance(config.sharpen).then(|| random.uniform(config.sharpness[0], config.sharpness[1]));

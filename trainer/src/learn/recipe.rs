@@ -109,6 +109,8 @@ pub(crate) struct Augment {
     pub(crate) shift: f32,
     /// Largest change of contrast.
     pub(crate) gain: f32,
+    /// Probability of a contrast between 0.7 and 1.5 instead: pictures saved with another window than the usual one.
+    pub(crate) other_window: f32,
     /// Standard deviation of a shift of all values, in Hounsfield units.
     pub(crate) offset_hu: f32,
     /// Probability of a slight blur.
@@ -199,6 +201,7 @@ impl Default for Augment {
             shear: 0.06,
             shift: 5.0,
             gain: 0.15,
+            other_window: 0.0,
             offset_hu: 1.5,
             blur: 0.3,
             sharpen: 0.0,
