@@ -21,7 +21,7 @@ pub struct Answer {
 ///
 /// Slices that the preprocessing left out (too little brain) have neither a probability nor a peak.
 pub fn answer(scan: &Scan, input: &NetworkInput, logits: &Logits, calibration: &Calibration) -> Answer {
-    let probability = calibration.patient.probability(calibration.patient_score.of(logits));
+    let probability = calibration.patient.probability(calibration.patient_score.of(logits, input.slab_mm));
     let slices = scan
         .slices
         .iter()
@@ -33,7 +33,7 @@ pub fn answer(scan: &Scan, input: &NetworkInput, logits: &Logits, calibration: &
                 position,
                 source: source.path.clone(),
                 probability: logit.map(|&logit| calibration.slice.probability(logit)),
-                peak: index.and_then(|z| peak(logits, z)).map(|(row, column)| {
+                peak: index.and_then(|z| peak(input, logits, z)).map(|(row, column)| {
                     let (x, y) = place(input, logits.evidence_shape, row, column);
                     stored_pixel(source.in_plane, scan.volume.shape(), x, y)
                 }),
@@ -43,12 +43,27 @@ pub fn answer(scan: &Scan, input: &NetworkInput, logits: &Logits, calibration: &
     Answer { probability, finding: calibration.finding(probability), slices }
 }
 
-/// Row and column of the largest evidence on slice `z`, in cells of the map.
-pub(super) fn peak(logits: &Logits, z: usize) -> Option<(usize, usize)> {
+/// Row and column of the largest evidence on slice `z` of the input, in cells of the map that touch the brain: the network
+/// sees nothing elsewhere, but its map has a value there as well.
+pub fn peak(input: &NetworkInput, logits: &Logits, z: usize) -> Option<(usize, usize)> {
     let [_, rows, columns] = logits.evidence_shape;
     let map = logits.evidence.get(z * rows * columns..(z + 1) * rows * columns)?;
-    let (cell, _) = map.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?;
+    let cells = map.iter().enumerate().filter(|(cell, _)| touches_brain(input, logits, z, *cell));
+    let (cell, _) = cells.max_by(|a, b| a.1.total_cmp(b.1))?;
     Some((cell / columns, cell % columns))
+}
+
+/// Whether a cell of the map of slice `z` covers any of the brain.
+fn touches_brain(input: &NetworkInput, logits: &Logits, z: usize, cell: usize) -> bool {
+    let [_, map_rows, map_columns] = logits.evidence_shape;
+    let [_, rows, columns] = input.shape;
+    let span =
+        |index: usize, cells: usize, pixels: usize| index * pixels / cells..((index + 1) * pixels).div_ceil(cells);
+    span(cell / map_columns, map_rows, rows).any(|y| {
+        let line = (z * rows + y) * columns;
+        let across = span(cell % map_columns, map_columns, columns);
+        input.mask.get(line + across.start..line + across.end).is_some_and(|line| line.contains(&true))
+    })
 }
 
 /// The volume pixel `(x, y)` under the centre of a map cell.
@@ -71,6 +86,7 @@ fn stored_pixel(in_plane: InPlane, [_, rows, columns]: [usize; 3], x: f32, y: f3
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::preprocess::Alignment;
 
     #[test]
     fn a_stored_pixel_is_found_again_through_flips_and_transpose() {
@@ -89,14 +105,28 @@ mod tests {
     }
 
     #[test]
-    fn the_peak_is_the_largest_cell_of_its_own_slice() {
+    fn the_peak_is_the_largest_cell_of_its_own_slice_that_touches_the_brain() {
+        // Cells of 2 x 2 pixels; on the second slice the brain is the right half.
+        let mut input = NetworkInput {
+            hounsfield: vec![0.0; 32],
+            mask: [[true; 16], [false; 16]].concat(),
+            shape: [2, 4, 4],
+            slices: 0..2,
+            slabs: vec![0..1, 1..2],
+            slab_mm: None,
+            alignment: Alignment { x0: 0.0, y0: 0.0, xx: 1.0, xy: 0.0, yx: 0.0, yy: 1.0 },
+            brain_median_hu: 35.0,
+        };
         let logits = Logits {
             patient: 0.0,
             slices: vec![0.0; 2],
             evidence: vec![9.0, 0.0, 0.0, 0.0, 0.0, 0.0, 3.0, 1.0],
             evidence_shape: [2, 2, 2],
         };
-        assert_eq!(peak(&logits, 1), Some((1, 0)));
-        assert_eq!(peak(&logits, 2), None);
+        assert_eq!(peak(&input, &logits, 0), Some((0, 0)));
+        assert_eq!(peak(&input, &logits, 1), None);
+        (0..4).for_each(|y| input.mask[16 + 4 * y + 3] = true);
+        assert_eq!(peak(&input, &logits, 1), Some((1, 1)));
+        assert_eq!(peak(&input, &logits, 2), None);
     }
 }

@@ -1,6 +1,6 @@
 //! From logits to probabilities and words: Platt scaling and operating points, both fitted on out-of-fold logits.
 
-use crate::network::{Logits, log_sum_exp};
+use crate::network::{HeadConfig, Logits, log_sum_exp};
 use crate::report::Finding;
 use serde::{Deserialize, Serialize};
 
@@ -18,17 +18,26 @@ pub enum PatientScore {
     /// `ln(sum(exp(slice logit)))`: a smooth maximum to which several suspicious slices add up. Grows with the number of
     /// slices, by at most its logarithm.
     LogSumExp,
-    /// `2 ln(sum(exp(slice logit / 2))) - 0.3 median(slice logits)`: moderately suspicious neighbours add up more, and
-    /// what a scanner or a window raises in every slice counts for less.
+    /// `2 ln(w sum(exp(slice logit / 2))) - 0.3 median(slice logits)`: moderately suspicious neighbours add up more, and
+    /// what a scanner or a window raises in every slice counts for less. The weight `w` makes up for the number of slices
+    /// that a head is cut into: the thickness of a slice in units of 5 mm, or, where it is not known, 32 slices over their
+    /// number if there are more than that.
     AboveBackground,
 }
+
+/// Thickness of the slices that the networks are trained on, in millimetres.
+const USUAL_MM: f32 = 5.0;
+/// A brain in slices of that thickness has no more than this.
+const USUAL_SLICES: f32 = 32.0;
 
 /// How much of the scan's median slice logit [`PatientScore::AboveBackground`] takes away.
 const BACKGROUND: f32 = 0.3;
 
 impl PatientScore {
     /// The patient score of a scan, a logit before calibration; negative infinity for a scan without slices.
-    pub fn of(self, logits: &Logits) -> f32 {
+    ///
+    /// `slice_mm` is the distance of its slices, where it is known.
+    pub fn of(self, logits: &Logits, slice_mm: Option<f32>) -> f32 {
         let slices = &logits.slices;
         let largest = |values: &mut dyn Iterator<Item = f32>| values.fold(f32::NEG_INFINITY, f32::max);
         match self {
@@ -39,7 +48,11 @@ impl PatientScore {
             Self::LogSumExp => log_sum_exp(slices),
             Self::AboveBackground => {
                 let halves: Vec<f32> = slices.iter().map(|logit| logit / 2.0).collect();
-                (-BACKGROUND).mul_add(median(slices).unwrap_or_default(), 2.0 * log_sum_exp(&halves))
+                let weight = match slice_mm {
+                    Some(thickness) if thickness > 0.0 => (thickness / USUAL_MM).clamp(0.25, 4.0),
+                    _ => (USUAL_SLICES / slices.len() as f32).min(1.0),
+                };
+                (-BACKGROUND).mul_add(median(slices).unwrap_or_default(), 2.0 * (log_sum_exp(&halves) + weight.ln()))
             }
         }
     }
@@ -257,7 +270,8 @@ impl Calibration {
         slices: &[(f32, bool)],
     ) -> Result<Self, CalibrationError> {
         let patient = Platt::fit(patients)?;
-        let slice = Platt::fit(slices)?;
+        // A network without slice logits needs no scaling of them.
+        let slice = if slices.is_empty() { Platt { slope: 1.0, intercept: 0.0 } } else { Platt::fit(slices)? };
         let scores: Vec<(f32, bool)> =
             patients.iter().map(|&(logit, positive)| (patient.probability(logit), positive)).collect();
         let mut lower = OperatingPoint::for_sensitivity(0.95, &scores);
@@ -268,6 +282,21 @@ impl Calibration {
             upper = lower;
         }
         Ok(Self { patient_score, patient, slice, lower, upper })
+    }
+
+    /// Why this calibration cannot be that of a network with such a head, if it cannot: weights from anywhere carry one.
+    pub(crate) fn fault(&self, head: &HeadConfig) -> Option<&'static str> {
+        let rises = |platt: Platt| platt.slope.is_finite() && platt.slope > 0.0 && platt.intercept.is_finite();
+        let [lower, upper] = [self.lower.threshold, self.upper.threshold];
+        if !rises(self.patient) || !rises(self.slice) {
+            Some("the calibration does not rise with the evidence")
+        } else if !(0.0..=1.0).contains(&lower) || !(lower..=1.0).contains(&upper) {
+            Some("the thresholds of the calibration are not two probabilities in order")
+        } else if matches!(head, HeadConfig::Dense { .. }) && self.patient_score != PatientScore::PatientLogit {
+            Some("the calibration is of slices, and the network has no answer for a slice")
+        } else {
+            None
+        }
     }
 
     /// The answer in words for a calibrated probability.
@@ -343,19 +372,25 @@ mod tests {
 
     #[test]
     fn what_rises_in_every_slice_counts_for_less_than_what_rises_in_one() {
-        let score = |slices: &[f32]| {
+        let score_at = |slices: &[f32], slice_mm| {
             let slices = slices.to_vec();
             let logits = Logits { patient: 0.0, slices, evidence: Vec::new(), evidence_shape: [0; 3] };
-            PatientScore::AboveBackground.of(&logits)
+            PatientScore::AboveBackground.of(&logits, slice_mm)
         };
+        let score = |slices: &[f32]| score_at(slices, None);
         let plain = [-2.0; 11];
         let raised = plain.map(|logit| logit + 1.0);
         let mut one = plain;
         one[5] = 3.0;
         assert!((score(&plain) - (-2.0 + 2.0 * 11_f32.ln() + 0.6)).abs() < 1e-4);
         assert!((score(&raised) - score(&plain) - 0.7).abs() < 1e-4);
-        assert!(score(&one) > score(&plain) + 1.5);
+        assert!(score(&one) > score(&plain) + 1.2);
         assert_eq!(score(&[]), f32::NEG_INFINITY);
+
+        // The same head in twice as many slices, half as thick.
+        let twice: Vec<f32> = one.iter().flat_map(|&logit| [logit; 2]).collect();
+        assert!((score_at(&twice, Some(2.5)) - score_at(&one, Some(5.0))).abs() < 1e-4);
+        assert!((score(&[-2.0; 64]) - score(&[-2.0; 32])).abs() < 1e-4);
     }
 
     #[test]
@@ -366,9 +401,9 @@ mod tests {
             evidence: Vec::new(),
             evidence_shape: [0; 3],
         };
-        assert!((PatientScore::MaxSlice.of(&logits) - 4.0).abs() < 1e-6);
-        assert!((PatientScore::MaxOfThree.of(&logits) - 2.0).abs() < 1e-6);
-        assert!((PatientScore::PatientLogit.of(&logits) - 0.25).abs() < 1e-6);
+        assert!((PatientScore::MaxSlice.of(&logits, None) - 4.0).abs() < 1e-6);
+        assert!((PatientScore::MaxOfThree.of(&logits, None) - 2.0).abs() < 1e-6);
+        assert!((PatientScore::PatientLogit.of(&logits, None) - 0.25).abs() < 1e-6);
     }
 
     proptest! {

@@ -11,7 +11,7 @@ use crate::preprocess::NetworkInput;
 /// suspicion stays dark, whatever its map looks like, and slices of one scan can be compared. Nothing is drawn outside
 /// of the brain that the network saw.
 ///
-/// `None` for a slice that the network did not look at, or a network without a map.
+/// `None` for a slice that the network did not look at or that shows no brain, or a network without a map.
 pub fn heat(
     input: &NetworkInput,
     logits: &Logits,
@@ -20,7 +20,7 @@ pub fn heat(
     [rows, columns]: [usize; 2],
 ) -> Option<Vec<u8>> {
     let index = input.slice_of(z)?;
-    let (cells, mask) = (cells_of(logits, index, probability)?, mask_of(input, index)?);
+    let (cells, mask) = (cells_of(input, logits, index, probability)?, mask_of(input, index)?);
     let [_, map_rows, map_columns] = logits.evidence_shape;
     let (across, down) = (map_columns as f32 / mask.columns as f32, map_rows as f32 / mask.rows as f32);
     let mut painted = vec![0; rows * columns];
@@ -39,7 +39,7 @@ pub fn heat(
 
 /// The place of most evidence on slice `z` of the volume, `[x, y]` in pixels of the volume.
 pub fn brightest(input: &NetworkInput, logits: &Logits, z: usize) -> Option<[f32; 2]> {
-    let (row, column) = peak(logits, input.slice_of(z)?)?;
+    let (row, column) = peak(input, logits, input.slice_of(z)?)?;
     let (x, y) = place(input, logits.evidence_shape, row, column);
     Some([x, y])
 }
@@ -72,12 +72,13 @@ impl Picture {
     }
 }
 
-fn cells_of(logits: &Logits, index: usize, probability: f32) -> Option<Picture> {
+fn cells_of(input: &NetworkInput, logits: &Logits, index: usize, probability: f32) -> Option<Picture> {
     let [_, rows, columns] = logits.evidence_shape;
     let area = rows * columns;
-    let map = logits.evidence.get(index * area..(index + 1) * area).filter(|map| !map.is_empty())?;
-    let highest = map.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let values = map.iter().map(|evidence| probability * (0.5 * (evidence - highest)).exp()).collect();
+    let map = logits.evidence.get(index * area..(index + 1) * area)?;
+    let (row, column) = peak(input, logits, index)?;
+    let highest = map.get(row * columns + column).copied()?;
+    let values = map.iter().map(|evidence| probability * (0.5 * (evidence - highest)).exp().min(1.0)).collect();
     Some(Picture { values, rows, columns })
 }
 
@@ -101,6 +102,7 @@ mod tests {
             shape: [2, 8, 8],
             slices: 3..5,
             slabs: vec![3..4, 4..5],
+            slab_mm: None,
             alignment,
             brain_median_hu: 35.0,
         };
@@ -132,8 +134,13 @@ mod tests {
     fn nothing_is_painted_outside_of_the_mask() {
         let (mut input, logits) = looked_at();
         assert_eq!(heat(&input, &logits, 4, 1.0, [24, 24]).unwrap()[0], 0);
+        // The brightest cell of slice 4 is outside now: the brightest of those inside takes its place.
+        (0..8).for_each(|y| input.mask[64 + 8 * y + 4..64 + 8 * y + 8].fill(false));
+        let painted = heat(&input, &logits, 4, 1.0, [24, 24]).unwrap();
+        assert!(painted.iter().enumerate().all(|(index, &pixel)| pixel == 0 || index % 24 < 13));
+        assert!(painted.iter().any(|&pixel| pixel > 240));
         input.mask = vec![false; 128];
-        assert!(heat(&input, &logits, 4, 1.0, [24, 24]).unwrap().iter().all(|&pixel| pixel == 0));
+        assert_eq!(heat(&input, &logits, 4, 1.0, [24, 24]), None);
     }
 
     #[test]

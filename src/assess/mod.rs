@@ -5,6 +5,6 @@ mod calibration;
 pub mod gate;
 mod heat;
 
-pub use answer::{Answer, answer};
+pub use answer::{Answer, answer, peak};
 pub use calibration::{Calibration, CalibrationError, OperatingPoint, PatientScore, Platt};
 pub use heat::{brightest, heat};

@@ -70,16 +70,19 @@ pub struct SelfTest {
     pub patient: f32,
     /// Slice logits.
     pub slices: Vec<f32>,
+    /// Evidence map; empty for a network without one, and in files from before it was kept.
+    #[serde(default)]
+    pub evidence: Vec<f32>,
 }
 
 impl SelfTest {
     /// A self-test of a network, not yet answered.
     pub(super) fn unanswered(config: &NetworkConfig) -> Self {
         let shape = match config.head {
-            HeadConfig::Evidence { .. } => [5, 32, 32],
+            HeadConfig::Evidence { .. } => [6, 48, 40],
             HeadConfig::Dense { .. } => [46; 3],
         };
-        Self { seed: 20_230_615, shape, patient: 0.0, slices: Vec::new() }
+        Self { seed: 20_230_615, shape, patient: 0.0, slices: Vec::new(), evidence: Vec::new() }
     }
 }
 
@@ -146,6 +149,20 @@ impl ModelHeader {
             return wrong("the input's shape is out of proportion");
         }
         self.architecture.layers([if slices == 0 { 1 } else { slices }, rows, columns])?;
+        if self.architecture.in_channels != 1 {
+            return wrong("the network takes more than one input channel, and a scan has one");
+        }
+        if let Some(what) = self.preprocess.fault() {
+            return wrong(what);
+        }
+        let prepared = [self.preprocess.rows, self.preprocess.columns];
+        if slices == 0 && [rows, columns] != prepared {
+            return wrong("the preprocessing gives another shape than the network takes");
+        }
+        if let Some(what) = self.calibration.as_ref().and_then(|calibration| calibration.fault(&self.architecture.head))
+        {
+            return wrong(what);
+        }
         let InputScaling { clamp: [low, high], divide } = self.scaling;
         if !(low.is_finite() && high.is_finite() && low < high && divide.is_finite() && divide > 0.0) {
             return wrong("the input's scaling is no scaling");

@@ -17,6 +17,7 @@ mod model;
 mod module;
 mod pooling;
 mod random;
+mod resample;
 mod weights;
 
 pub use config::{BlockConfig, BlockOrder, ConfigError, HeadConfig, Initialization, LayerRow, NetworkConfig, Padding};
@@ -25,6 +26,7 @@ pub use model::{Model, NetworkError};
 pub use module::{Block, Convolution, Head, Network, NetworkOutput};
 pub use pooling::{log_sum_exp, patient_logit, slice_logit};
 pub use random::SplitMix64;
+pub use resample::resample;
 pub use weights::{Tensor32, Weights, WeightsError};
 
 /// What the network says of one scan, before calibration.

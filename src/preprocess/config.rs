@@ -79,6 +79,43 @@ fn never() -> f32 {
     1.0
 }
 
+/// The versions of the recipe that this code still follows to the letter.
+const VERSIONS: std::ops::RangeInclusive<u32> = 3..=4;
+
+impl PreprocessConfig {
+    /// Why this is no recipe that can be followed, if it is none: weights from anywhere carry one.
+    pub(crate) fn fault(&self) -> Option<&'static str> {
+        let share = |value: f32| (0.0..=1.0).contains(&value);
+        let hounsfield = [self.window_low_hu, self.window_high_hu, self.bone_hu, self.tissue_hu, self.vertex_hu];
+        let lengths = [self.rim_cut_px, self.blur, self.thin_slice_mm, self.slab_mm, self.usual_coverage_mm];
+        if !VERSIONS.contains(&self.version) {
+            Some("the preprocessing is of a version that this program does not know")
+        } else if [self.rows, self.columns].iter().any(|side| !(16..=512).contains(side)) {
+            Some("the preprocessing gives an input out of proportion")
+        } else if !(64..=1024).contains(&self.frame_px) || !(1..=1024).contains(&self.max_slices) {
+            Some("the preprocessing works on a frame out of proportion")
+        } else if self.bridge_px.is_empty() || self.bridge_px.len() > 16 || self.bridge_px.iter().any(|px| *px > 64) {
+            Some("the preprocessing bridges gaps out of proportion")
+        } else if hounsfield.iter().any(|hu| !(-1100.0..=3100.0).contains(hu))
+            || self.window_low_hu >= self.window_high_hu
+        {
+            Some("the preprocessing has a window that is none")
+        } else if [self.follow_fraction, self.keep_fraction, self.core_fraction, self.brain_fraction]
+            .iter()
+            .any(|fraction| !share(*fraction))
+            || self.brain_fraction <= 0.0
+        {
+            Some("the preprocessing has a fraction that is none")
+        } else if lengths.iter().any(|length| !(0.0..=1000.0).contains(length)) || self.slab_mm <= 0.0 {
+            Some("the preprocessing has a length out of proportion")
+        } else if !(0.0..=180.0).contains(&self.max_rotation_degrees) {
+            Some("the preprocessing turns the head out of proportion")
+        } else {
+            None
+        }
+    }
+}
+
 impl Default for PreprocessConfig {
     fn default() -> Self {
         Self {

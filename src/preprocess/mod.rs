@@ -46,6 +46,8 @@ pub struct NetworkInput {
     pub slices: Range<usize>,
     /// Slices of the volume that each slice of the input averages: one each, or several of a thin-slice series.
     pub slabs: Vec<Range<usize>>,
+    /// Distance between neighbouring slices of the input in millimetres, where the file states it.
+    pub slab_mm: Option<f32>,
     /// Maps pixels of the input to pixels of the volume's slices.
     pub alignment: Alignment,
     /// Median of the brain in Hounsfield units.
@@ -251,6 +253,7 @@ pub fn prepare_stages(volume: &Volume, config: &PreprocessConfig) -> Result<Prep
         shape: [kept.len(), config.rows, config.columns],
         slices: slabs_kept.first().map_or(0, |slab| slab.start)..slabs_kept.last().map_or(0, |slab| slab.end),
         slabs: slabs_kept,
+        slab_mm: volume.spacing.slice_mm.map(|spacing| spacing * volume.slices() as f32 / slabs as f32),
         alignment: grid.to_volume(&frame),
         brain_median_hu: median,
     };

@@ -71,6 +71,7 @@ impl Network {
             // Where the slices lie in the volume is known to the engine, and nothing to the network.
             slices: 0..shape[0],
             slabs: (0..shape[0]).map(|z| z..z + 1).collect(),
+            slab_mm: None,
             alignment: Alignment { x0: 0.0, y0: 0.0, xx: 1.0, xy: 0.0, yx: 0.0, yy: 1.0 },
             brain_median_hu: 0.0,
         };

@@ -65,11 +65,14 @@ pub(crate) struct Evaluation {
     pub(crate) patient_auc_interval: [f64; 3],
     /// The same of the slice AUC.
     pub(crate) slice_auc_interval: [f64; 3],
-    /// Calibration and operating points.
+    /// Calibration and operating points; the counts are of patients that neither calibration nor threshold saw.
     pub(crate) calibration: Calibration,
-    /// Brier score and calibration error of the calibrated patient probabilities.
+    /// Brier score of probabilities that were calibrated on the other folds.
     pub(crate) brier: f64,
-    /// Expected calibration error in groups of equal size.
+    /// Those probabilities, with whether the patient bleeds.
+    #[serde(skip)]
+    pub(crate) probabilities: Vec<(f32, bool)>,
+    /// Expected calibration error of the same, in groups of equal size.
     pub(crate) calibration_error: f64,
     /// Patient AUC in subgroups: name, positives, negatives, AUC, mean over the seeds.
     pub(crate) subgroups: Vec<(String, usize, usize, f64)>,
@@ -104,11 +107,11 @@ type NamedScore = (&'static str, fn(f32, &[f32]) -> f32);
 
 /// The patient scores that are compared.
 const SCORES: [NamedScore; 5] = [
-    ("max_slice", |patient, slices| PatientScore::MaxSlice.of(&bare(patient, slices))),
-    ("max_of_three", |patient, slices| PatientScore::MaxOfThree.of(&bare(patient, slices))),
-    ("patient_logit", |patient, slices| PatientScore::PatientLogit.of(&bare(patient, slices))),
-    ("log_sum_exp", |patient, slices| PatientScore::LogSumExp.of(&bare(patient, slices))),
-    ("above_background", |patient, slices| PatientScore::AboveBackground.of(&bare(patient, slices))),
+    ("max_slice", |patient, slices| PatientScore::MaxSlice.of(&bare(patient, slices), None)),
+    ("max_of_three", |patient, slices| PatientScore::MaxOfThree.of(&bare(patient, slices), None)),
+    ("patient_logit", |patient, slices| PatientScore::PatientLogit.of(&bare(patient, slices), None)),
+    ("log_sum_exp", |patient, slices| PatientScore::LogSumExp.of(&bare(patient, slices), None)),
+    ("above_background", |patient, slices| PatientScore::AboveBackground.of(&bare(patient, slices), None)),
 ];
 
 /// The patient score that ships.
@@ -174,8 +177,9 @@ fn slices(predictions: &[Prediction], source: Source) -> Vec<(f32, bool)> {
     predictions.iter().filter(|prediction| prediction.record.source == source).flat_map(all_slices).collect()
 }
 
-fn shipped(patient: f32, slices: &[f32]) -> f32 {
-    SHIPPED_SCORE.of(&bare(patient, slices))
+/// The patient score that ships; the patient logit of a network without slice logits.
+pub(crate) fn shipped(patient: f32, slices: &[f32]) -> f32 {
+    if slices.is_empty() { patient } else { SHIPPED_SCORE.of(&bare(patient, slices), None) }
 }
 
 fn mean(values: &[f64]) -> f64 {
@@ -196,12 +200,12 @@ pub(crate) fn evaluate(
     let patient_auc = SCORES.iter().map(|(name, score)| {
         ((*name).to_owned(), over_seeds(&|predictions| auc(&patients(predictions, Source::CtIch, score))))
     });
-    let calibration = calibrate(runs)?;
-    let probabilities: Vec<(f32, bool)> = runs
-        .values()
-        .flat_map(|predictions| patients(predictions, Source::CtIch, shipped))
-        .map(|(logit, positive)| (calibration.patient.probability(logit), positive))
-        .collect();
+    let mut calibration = calibrate(&runs.values().flatten().collect::<Vec<_>>())?;
+    let fitted = cross_fit(runs)?;
+    calibration.lower = counted(calibration.lower.threshold, &fitted, |patient| patient.reaches_lower);
+    calibration.upper = counted(calibration.upper.threshold, &fitted, |patient| patient.reaches_upper);
+    let probabilities: Vec<(f32, bool)> =
+        fitted.iter().map(|patient| (patient.probability, patient.positive)).collect();
 
     let averaged = average(runs);
     let interval = |statistic: &dyn Fn(&[&Prediction]) -> Option<f64>| -> [f64; 3] {
@@ -224,6 +228,7 @@ pub(crate) fn evaluate(
         slice_auc_interval: interval(&slice_score),
         brier: brier(&probabilities),
         calibration_error: calibration_error(&probabilities, BINS),
+        probabilities,
         subgroups: subgroups(runs),
         alarms_without_bleed: [calibration.lower, calibration.upper].map(|point| {
             mean(
@@ -236,27 +241,58 @@ pub(crate) fn evaluate(
     }))
 }
 
-/// Fitted on the predictions of all seeds, since one network ships and not their mean; the counts of the operating points
-/// are those of the first seed, so that they are patients.
-fn calibrate(runs: &BTreeMap<u64, Vec<Prediction>>) -> Result<Calibration, ictus::assess::CalibrationError> {
-    let pooled: Vec<(f32, bool)> =
-        runs.values().flat_map(|predictions| patients(predictions, Source::CtIch, shipped)).collect();
-    let slices: Vec<(f32, bool)> = runs
-        .values()
-        .flatten()
-        .filter(|p| p.record.source == Source::CtIch)
-        .flat_map(|p| p.slices.iter().copied().zip(p.record.kept_labels().iter().copied()))
-        .collect();
-    let mut calibration = Calibration::fit(SHIPPED_SCORE, &pooled, &slices)?;
-    if let Some(first) = runs.values().next() {
-        let scores: Vec<(f32, bool)> = patients(first, Source::CtIch, shipped)
-            .into_iter()
-            .map(|(logit, positive)| (calibration.patient.probability(logit), positive))
-            .collect();
-        calibration.lower = OperatingPoint::at(calibration.lower.threshold, &scores);
-        calibration.upper = OperatingPoint::at(calibration.upper.threshold, &scores);
+/// Fitted on the predictions of all seeds, since one network ships and not their mean.
+fn calibrate(predictions: &[&Prediction]) -> Result<Calibration, ictus::assess::CalibrationError> {
+    let of_set: Vec<&Prediction> = predictions.iter().copied().filter(|p| p.record.source == Source::CtIch).collect();
+    let patients: Vec<(f32, bool)> =
+        of_set.iter().map(|p| (shipped(p.patient, &p.slices), p.record.positive())).collect();
+    let slices: Vec<(f32, bool)> =
+        of_set.iter().flat_map(|p| p.slices.iter().copied().zip(p.record.kept_labels().iter().copied())).collect();
+    let score = if slices.is_empty() { PatientScore::PatientLogit } else { SHIPPED_SCORE };
+    Calibration::fit(score, &patients, &slices)
+}
+
+/// What a calibration that never saw the patient said of one.
+struct CrossFitted {
+    seed: u64,
+    probability: f32,
+    positive: bool,
+    reaches_lower: bool,
+    reaches_upper: bool,
+}
+
+/// Calibrates each fold on the others.
+fn cross_fit(runs: &BTreeMap<u64, Vec<Prediction>>) -> Result<Vec<CrossFitted>, ictus::assess::CalibrationError> {
+    let mut out = Vec::new();
+    for fold in 0..crate::data::FOLDS {
+        let others: Vec<&Prediction> = runs.values().flatten().filter(|p| p.record.fold != fold).collect();
+        let calibration = calibrate(&others)?;
+        for (&seed, predictions) in runs {
+            for p in predictions.iter().filter(|p| p.record.fold == fold && p.record.source == Source::CtIch) {
+                let probability = calibration.patient.probability(shipped(p.patient, &p.slices));
+                out.push(CrossFitted {
+                    seed,
+                    probability,
+                    positive: p.record.positive(),
+                    reaches_lower: probability >= calibration.lower.threshold,
+                    reaches_upper: probability >= calibration.upper.threshold,
+                });
+            }
+        }
     }
-    Ok(calibration)
+    Ok(out)
+}
+
+/// A threshold with the counts of the first seed, so that they are patients, each decided by a threshold that was chosen
+/// without them.
+fn counted(threshold: f32, fitted: &[CrossFitted], reaches: impl Fn(&CrossFitted) -> bool) -> OperatingPoint {
+    let first = fitted.iter().map(|patient| patient.seed).min();
+    let decided: Vec<(f32, bool)> = fitted
+        .iter()
+        .filter(|patient| Some(patient.seed) == first)
+        .map(|patient| (f32::from(u8::from(reaches(patient))), patient.positive))
+        .collect();
+    OperatingPoint { threshold, ..OperatingPoint::at(0.5, &decided) }
 }
 
 /// Predictions whose logits are the means over the seeds.
@@ -381,7 +417,10 @@ fn print(evaluation: &Evaluation) {
             point.true_negatives + point.false_positives,
         );
     }
-    println!("  Brier {:.3}, calibration error {:.3}", evaluation.brier, evaluation.calibration_error);
+    println!(
+        "  calibrated on the other folds: Brier {:.3}, calibration error {:.3}",
+        evaluation.brier, evaluation.calibration_error
+    );
     for (name, positive, negative, auc) in &evaluation.subgroups {
         println!("  {name:<46} {auc:.3}  ({positive} with, {negative} without a bleed)");
     }
@@ -402,7 +441,7 @@ fn write_table(path: &Path, runs: &BTreeMap<u64, Vec<Prediction>>, calibration: 
     let mut text = "seed,set,patient,fold,bleed,slices,bleeding_slices,score,probability,peak_on_lesion\n".to_owned();
     for (seed, predictions) in runs {
         for p in predictions {
-            let score = SHIPPED_SCORE.of(&p.logits());
+            let score = shipped(p.patient, &p.slices);
             let bleeding = p.record.labels.iter().filter(|&&label| label).count();
             // Writing to a String cannot fail.
             let _ = writeln!(

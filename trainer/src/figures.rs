@@ -1,9 +1,9 @@
 //! Drawings of a run, as SVG.
 
 use crate::data::Source;
-use crate::evaluate::{Evaluation, SHIPPED_SCORE, patients};
+use crate::evaluate::{Evaluation, patients, shipped};
 use crate::metrics::{precision_recall, reliability, roc};
-use crate::run::{Prediction, RunError, bare, file_error};
+use crate::run::{Prediction, RunError, file_error};
 use plotters::prelude::*;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,15 +21,9 @@ pub(crate) fn draw(
     runs: &BTreeMap<u64, Vec<Prediction>>,
     evaluation: &Evaluation,
 ) -> Result<(), RunError> {
-    let by_seed: Vec<Vec<(f32, bool)>> = runs
-        .values()
-        .map(|predictions| patients(predictions, Source::CtIch, |p, slices| SHIPPED_SCORE.of(&bare(p, slices))))
-        .collect();
-    let calibrated: Vec<(f32, bool)> = by_seed
-        .iter()
-        .flatten()
-        .map(|&(logit, positive)| (evaluation.calibration.patient.probability(logit), positive))
-        .collect();
+    let by_seed: Vec<Vec<(f32, bool)>> =
+        runs.values().map(|predictions| patients(predictions, Source::CtIch, shipped)).collect();
+    let calibrated = &evaluation.probabilities;
 
     let curves: Vec<Points> = by_seed.iter().map(|scores| roc(scores)).collect();
     let band = roc_band(by_seed.first().map_or(&[], Vec::as_slice));
@@ -48,10 +42,10 @@ pub(crate) fn draw(
         &curves,
         &[],
     )?;
-    let groups: Points = reliability(&calibrated, 6).into_iter().map(|(mean, share, _)| (mean, share)).collect();
+    let groups: Points = reliability(calibrated, 6).into_iter().map(|(mean, share, _)| (mean, share)).collect();
     let path = folder.join("reliability.svg");
     unit_plot(&path, "Reliability, out of fold", ["calibrated probability", "share with a bleed"], &[groups], &[])?;
-    histogram(&folder.join("scores.svg"), &calibrated)
+    histogram(&folder.join("scores.svg"), calibrated)
 }
 
 /// The middle 95 % of ROC curves over bootstrap samples of the patients: the outline of the band.

@@ -1,5 +1,6 @@
 //! Command line of ictus: one file a command.
 
+mod card;
 mod data;
 mod device;
 mod drop;
@@ -16,6 +17,7 @@ mod perturb;
 mod phantom;
 mod predict;
 mod progress;
+mod reproduce;
 mod robustness;
 mod run;
 mod train;
@@ -45,6 +47,10 @@ enum Command {
     Robustness(robustness::Args),
     /// Writes the weights file of a run, with its calibration.
     Export(export::Args),
+    /// Writes the model card of a weights file.
+    Card(card::Args),
+    /// Lists the command that makes each result, with the time that it takes.
+    Reproduce,
     /// Answers scans: bleeding or not, how sure, on which slices.
     Predict(predict::Args),
     /// Prints the layers of a network with shapes, parameters and FLOP.
@@ -64,6 +70,8 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Robustness(args) => robustness::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Card(args) => card::run(&args),
+        Command::Reproduce => Ok(reproduce::run()),
         Command::Layers(args) => layers::run(&args),
         Command::Phantom(args) => phantom::run(&args),
         Command::Predict(args) => predict::run(&args),

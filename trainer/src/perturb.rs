@@ -112,7 +112,10 @@ impl Perturbation {
             voxels.extend(plane);
         }
         let shape = [origin.len(), rows, columns];
-        let volume = Volume::new(voxels, shape, Spacing::default(), volume.scale, Orientation::Assumed)
+        // The slices of both sets are about 5 mm apart, which only slices that are not has to be known.
+        let slice_mm = if let Self::Thick(count) = self { Some(5.0 * count as f32) } else { None };
+        let spacing = Spacing { slice_mm, ..Spacing::default() };
+        let volume = Volume::new(voxels, shape, spacing, volume.scale, Orientation::Assumed)
             .map_err(|error| error.to_string())?;
         Ok(Perturbed { volume, origin })
     }

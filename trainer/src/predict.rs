@@ -36,10 +36,25 @@ struct WeightsMissing {
     source: std::io::Error,
 }
 
+/// Largest difference from the answers of the self-test.
+const SELF_TEST: f32 = 1e-4;
+
+#[derive(Debug, thiserror::Error)]
+#[error("testing the device {backend}: its answers are off by {difference}; use --device cpu")]
+struct Untrusted {
+    backend: &'static str,
+    difference: f32,
+}
+
 pub(crate) fn run(args: &Args) -> Outcome {
     let bytes = std::fs::read(&args.model).map_err(|source| WeightsMissing { path: args.model.clone(), source })?;
     let (device, backend) = args.device.open()?;
     let model = Model::from_bytes(&bytes, &device)?;
+    // Kernels of a graphics card can be wrong without an error: none is trusted before it has given the answer of the file.
+    let difference = burn::tensor::try_read_sync(model.self_test()).unwrap_or(Ok(f32::INFINITY))?;
+    if difference.is_nan() || difference > SELF_TEST {
+        return Err(Box::new(Untrusted { backend, difference }));
+    }
     let mut out = std::io::stdout().lock();
     let (mut read, mut refused) = (0, 0);
     for path in &args.paths {

@@ -8,7 +8,7 @@ use crate::learn::paint::Canvas;
 use crate::learn::recipe::Paint;
 use crate::metrics::auc;
 use crate::perturb::{ALL, Perturbation};
-use crate::run::{Job, RunRecord, read_json, write_json};
+use crate::run::{Job, RunRecord, highest_cell, read_json, write_json};
 use crate::train::DataArgs;
 use burn::tensor::Device;
 use ictus::assess::{Calibration, gate};
@@ -16,7 +16,7 @@ use ictus::network::{Logits, Model, ModelFile, SplitMix64};
 use ictus::preprocess::{NetworkInput, PreprocessConfig, prepare, prepare_stages};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -41,7 +41,7 @@ pub(crate) struct Args {
 }
 
 /// The figures under one change.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
     /// The change.
     pub(crate) name: String,
@@ -62,7 +62,7 @@ pub(crate) struct Row {
 }
 
 /// What became of painted lesions.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct PaintedRow {
     /// Lesions that can be seen.
     pub(crate) lesions: usize,
@@ -75,7 +75,7 @@ pub(crate) struct PaintedRow {
 }
 
 /// The table.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Robustness {
     /// Seed of the networks.
     pub(crate) seed: u64,
@@ -181,7 +181,7 @@ impl Asked<'_> {
         let Ok(preparation) = prepared else { return Ok(None) };
         let input = preparation.input;
         let logits = self.infer(&listed.record, &input)?;
-        let score = SHIPPED_SCORE.of(&logits);
+        let score = SHIPPED_SCORE.of(&logits, input.slab_mm);
         let labels = &listed.record.labels;
         // A slab of the input is several slices of the scan, a slice of the scan several of the original.
         let bleeds = |slab: &std::ops::Range<usize>| {
@@ -236,11 +236,8 @@ impl Asked<'_> {
                 continue;
             }
             let logits = self.infer(&listed.record, &painted)?;
-            let Some((cell, _)) = logits.evidence.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)) else {
-                continue;
-            };
+            let Some((z, y, x)) = highest_cell(&painted, &logits) else { continue };
             let [_, map_rows, map_columns] = logits.evidence_shape;
-            let (z, y, x) = (cell / (map_rows * map_columns), cell / map_columns % map_rows, cell % map_columns);
             let (height, width) = (rows / map_rows, columns / map_columns);
             let near = |at: usize, cell: usize, side: usize| (at + side >= cell * side) && at < (cell + 2) * side;
             let marks = visible
@@ -255,7 +252,7 @@ impl Asked<'_> {
             }
             // A lesion on both sides of the midline, and a peak at it, have no side.
             let sided = left.max(right) * 20 > 19 * (left + right) && (x + 1 < map_columns / 2 || x > map_columns / 2);
-            let probability = self.calibration.patient.probability(SHIPPED_SCORE.of(&logits));
+            let probability = self.calibration.patient.probability(SHIPPED_SCORE.of(&logits, None));
             out.push(Painted {
                 peak_on_lesion: on,
                 right_side: sided.then_some((x < map_columns / 2) == (left > right)),

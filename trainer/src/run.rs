@@ -2,7 +2,6 @@
 
 use crate::data::{Case, CaseRecord, Dataset, Source};
 use crate::files::write_whole;
-use crate::learn::batch::resample;
 use crate::learn::fit::{EpochLoss, Fit, FitError};
 use crate::learn::recipe::Recipe;
 use burn::tensor::Device;
@@ -25,6 +24,9 @@ pub(crate) struct RunRecord {
     pub(crate) data: Vec<DatasetRecord>,
     /// Version of this program.
     pub(crate) version: String,
+    /// Steps after which every training was broken off, to try things out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) max_steps: Option<usize>,
 }
 
 /// One training of a run.
@@ -49,13 +51,6 @@ pub(crate) struct Prediction {
     pub(crate) peak_on_lesion: Option<bool>,
     /// Patient and slice logits of the scan without its bleeding slices and their neighbours, where enough is left.
     pub(crate) without_bleed: Option<(f32, Vec<f32>)>,
-}
-
-impl Prediction {
-    /// As the network gave it, without the map.
-    pub(crate) fn logits(&self) -> Logits {
-        bare(self.patient, &self.slices)
-    }
 }
 
 /// Logits without a map.
@@ -100,7 +95,7 @@ pub(crate) enum RunError {
 
 impl RunRecord {
     /// The record of a run about to start.
-    pub(crate) fn new(recipe: &Recipe, datasets: &[Dataset]) -> Self {
+    pub(crate) fn new(recipe: &Recipe, datasets: &[Dataset], max_steps: Option<usize>) -> Self {
         let data = datasets.iter().map(|set| DatasetRecord {
             name: set.source.name().to_owned(),
             patients: set.cases.len(),
@@ -108,7 +103,8 @@ impl RunRecord {
             fingerprint: set.fingerprint.clone(),
             licence: set.source.licence().to_owned(),
         });
-        Self { recipe: recipe.clone(), data: data.collect(), version: env!("CARGO_PKG_VERSION").to_owned() }
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Self { recipe: recipe.clone(), data: data.collect(), version, max_steps }
     }
 
     /// Opens the folder of a run, or makes it.
@@ -153,7 +149,6 @@ impl Job {
         datasets: &[Dataset],
         run: &Path,
         device: &Device,
-        max_steps: Option<usize>,
         bar: &ProgressBar,
     ) -> Result<(), RunError> {
         let folder = self.folder(run);
@@ -172,7 +167,7 @@ impl Job {
             seed: self.seed,
             device: device.clone(),
             folder: Some(&folder),
-            max_steps,
+            max_steps: record.max_steps,
         };
         let (weights, losses) = fit.run(bar).map_err(|source| RunError::Fit { job: self.name(), source })?;
         write_losses(&folder.join("metrics.csv"), &losses)?;
@@ -182,7 +177,7 @@ impl Job {
         let bytes = Model::save(file.clone(), Storage::Single)
             .map_err(|source| RunError::Predict { scan: "the self-test".into(), source })?;
         write_whole(&path, &bytes).map_err(|error| file_error(&path, &error))?;
-        let predictions = predict(file, &record.recipe, &test, device)?;
+        let predictions = predict(file, &test, device)?;
         write_json(&done, &predictions)?;
         bar.finish();
         Ok(())
@@ -219,12 +214,7 @@ impl Job {
 }
 
 /// Asks a network about scans.
-pub(crate) fn predict(
-    file: ModelFile,
-    recipe: &Recipe,
-    cases: &[&Case],
-    device: &Device,
-) -> Result<Vec<Prediction>, RunError> {
+pub(crate) fn predict(file: ModelFile, cases: &[&Case], device: &Device) -> Result<Vec<Prediction>, RunError> {
     let error = |scan: &str, source| RunError::Predict { scan: scan.to_owned(), source };
     let model = Model::new(file, device).map_err(|source| error("the first scan", source))?;
     cases
@@ -232,19 +222,18 @@ pub(crate) fn predict(
         .map(|case| {
             let name = case.record.name();
             let every: Vec<usize> = (0..case.record.shape[0]).collect();
-            let infer = |slices: &[usize]| {
-                model.infer_blocking(&input(case, slices, recipe)).map_err(|source| error(&name, source))
-            };
-            let logits = infer(&every)?;
+            let infer = |input: &NetworkInput| model.infer_blocking(input).map_err(|source| error(&name, source));
+            let whole = input(case, &every);
+            let logits = infer(&whole)?;
             let labels = case.record.kept_labels();
             let bleeds = |z: &usize| labels.get(*z) == Some(&true);
             let rest: Vec<usize> =
                 every.iter().copied().filter(|&z| !(z.saturating_sub(1)..=z + 1).any(|near| bleeds(&near))).collect();
             let cut = case.record.positive() && rest.len() >= FEWEST_REST;
-            let without_bleed = if cut { Some(infer(&rest)?) } else { None };
+            let without_bleed = if cut { Some(infer(&input(case, &rest))?) } else { None };
             Ok(Prediction {
                 record: case.record.clone(),
-                peak_on_lesion: peak_on_lesion(case, &logits),
+                peak_on_lesion: peak_on_lesion(case, &whole, &logits),
                 patient: logits.patient,
                 slices: logits.slices,
                 without_bleed: without_bleed.map(|logits| (logits.patient, logits.slices)),
@@ -254,39 +243,43 @@ pub(crate) fn predict(
 }
 
 /// Some slices of a scan as network input.
-fn input(case: &Case, slices: &[usize], recipe: &Recipe) -> NetworkInput {
+fn input(case: &Case, slices: &[usize]) -> NetworkInput {
     let [_, rows, columns] = case.record.shape;
     let area = rows * columns;
     let pick = |values: &[f32]| -> Vec<f32> {
         slices.iter().filter_map(|&z| values.get(z * area..(z + 1) * area)).flatten().copied().collect()
     };
-    let mut shape = [slices.len(), rows, columns];
-    let (mut hounsfield, mut mask) = (pick(&case.hounsfield), pick(&case.mask));
-    if let Some(to) = recipe.resample {
-        hounsfield = resample(&hounsfield, shape, to);
-        mask = resample(&mask, shape, to);
-        shape = to;
-    }
+    let shape = [slices.len(), rows, columns];
     NetworkInput {
-        hounsfield,
-        mask: mask.iter().map(|&inside| inside > 0.5).collect(),
+        hounsfield: pick(&case.hounsfield),
+        mask: pick(&case.mask).iter().map(|&inside| inside > 0.5).collect(),
         slices: 0..shape[0],
         slabs: (0..shape[0]).map(|z| z..z + 1).collect(),
+        slab_mm: None,
         shape,
         alignment: Alignment { x0: 0.0, y0: 0.0, xx: 1.0, xy: 0.0, yx: 0.0, yy: 1.0 },
         brain_median_hu: 0.0,
     }
 }
 
-/// Whether the largest cell of the whole map touches the lesion.
-fn peak_on_lesion(case: &Case, logits: &Logits) -> Option<bool> {
-    let (cell, _) = logits.evidence.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?;
+/// Slice, row and column of the largest evidence of a scan, among the cells that touch the brain.
+pub(crate) fn highest_cell(input: &NetworkInput, logits: &Logits) -> Option<(usize, usize, usize)> {
+    let [slices, rows, columns] = logits.evidence_shape;
+    let peaks = (0..slices).filter_map(|z| ictus::assess::peak(input, logits, z).map(|(y, x)| (z, y, x)));
+    let evidence = |&(z, y, x): &(usize, usize, usize)| {
+        logits.evidence.get((z * rows + y) * columns + x).copied().unwrap_or(f32::NEG_INFINITY)
+    };
+    peaks.max_by(|a, b| evidence(a).total_cmp(&evidence(b)))
+}
+
+/// Whether the largest cell of the whole map touches the lesion or the oedema around it.
+fn peak_on_lesion(case: &Case, input: &NetworkInput, logits: &Logits) -> Option<bool> {
     if case.record.source != Source::PheSich || case.region.is_empty() {
         return None;
     }
     let [_, map_rows, map_columns] = logits.evidence_shape;
     let [_, rows, columns] = case.record.shape;
-    let (z, y, x) = (cell / (map_rows * map_columns), cell / map_columns % map_rows, cell % map_columns);
+    let (z, y, x) = highest_cell(input, logits)?;
     let plane = case.region.get(z * rows * columns..(z + 1) * rows * columns)?;
     let span = |index: usize, cells: usize, pixels: usize| index * pixels / cells..(index + 1) * pixels / cells;
     let touches = span(y, map_rows, rows)

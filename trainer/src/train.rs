@@ -96,7 +96,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let mut recipe = Recipe::find(&args.config)?;
     recipe.epochs = args.epochs.unwrap_or(recipe.epochs);
     let datasets = args.data.load(&recipe)?;
-    let record = RunRecord::new(&recipe, &datasets);
+    let record = RunRecord::new(&recipe, &datasets, args.max_steps);
     let stem = Path::new(&args.config).file_stem().and_then(|stem| stem.to_str()).unwrap_or("run");
     let folder = args.runs.join(args.name.as_deref().unwrap_or(stem));
     record.open(&folder)?;
@@ -123,7 +123,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
                     let job = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     let Some(job) = job else { return };
                     let bar = bars.add(ProgressBar::new(1).with_style(crate::progress::style(&job.name())));
-                    let outcome = pool.install(|| job.run(&record, &datasets, &folder, &device, args.max_steps, &bar));
+                    let outcome = pool.install(|| job.run(&record, &datasets, &folder, &device, &bar));
                     if let Err(error) = outcome {
                         failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                         queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -136,7 +136,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
         return Err(error.into());
     }
     if args.folds.0.iter().any(Option::is_some) {
-        return evaluate::report(&folder);
+        // Some folds without the others are no failure of theirs.
+        evaluate::report(&folder)?;
     }
     Ok(ExitCode::SUCCESS)
 }

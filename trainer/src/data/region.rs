@@ -144,6 +144,7 @@ mod tests {
             shape: [1, rows, columns],
             slices: 0..1,
             slabs: std::iter::once(0..1).collect(),
+            slab_mm: None,
             alignment: Alignment { x0: 0.0, y0: 0.0, xx: 1.0, xy: 0.0, yx: 0.0, yy: 1.0 },
             brain_median_hu: 35.0,
         };

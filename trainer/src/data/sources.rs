@@ -89,7 +89,9 @@ fn list_phe_sich(folder: &Path) -> Result<Vec<Listed>, DataError> {
     let mut patients: BTreeMap<String, Vec<(String, bool)>> = BTreeMap::new();
     rows(&folder.join("slices.csv"), |cells| {
         let slice = ((*cells.get(1)?).to_owned(), *cells.get(2)? == "1");
-        patients.entry((*cells.first()?).to_owned()).or_default().push(slice);
+        let patient = (*cells.first()?).to_owned();
+        patient.parse::<u32>().ok()?;
+        patients.entry(patient).or_default().push(slice);
         Some(())
     })?;
     let listed = patients.into_iter().enumerate().map(|(index, (patient, slices))| {

@@ -4,7 +4,7 @@ use super::augment::Sample;
 use super::paint::Canvas;
 use super::recipe::Recipe;
 use crate::data::{Case, Source, UNSURE};
-use ictus::network::SplitMix64;
+use ictus::network::{SplitMix64, resample};
 
 /// Change of the picture, in visible pixels at 96 rows, from which a slice counts as bleeding, and up to which as clean.
 const LABEL_PIXELS: [f32; 2] = [10.0, 2.0];
@@ -138,7 +138,13 @@ impl Batch {
         }
         let positive = sample.labels.iter().any(|&label| label > 0.5);
         // No patient of phe-sich is without a bleed: without cut ones, a patient loss would teach which hospital it is.
-        let weight = if source == Source::CtIch { 1.0 } else { recipe.loss.phe_sich_patient };
+        let unsure = !positive && sample.labels.iter().any(|&label| label < 0.0);
+        let weight = match source {
+            // A painted lesion that can hardly be seen is neither a bleed nor none.
+            _ if unsure => 0.0,
+            Source::CtIch => 1.0,
+            Source::PheSich => recipe.loss.phe_sich_patient,
+        };
         self.patient.push(f32::from(u8::from(positive)), weight);
         let loss = match source {
             Source::CtIch => recipe.loss.pixel,
@@ -272,30 +278,6 @@ fn paint(crop: &mut Crop, case: &Case, recipe: &Recipe, random: &mut SplitMix64)
     }
 }
 
-/// Linear interpolation to another shape, corners on corners.
-pub(crate) fn resample(values: &[f32], from: [usize; 3], to: [usize; 3]) -> Vec<f32> {
-    let mut out = values.to_vec();
-    let mut shape = from;
-    for axis in 0..3 {
-        let stride: usize = shape[axis + 1..].iter().product();
-        let length = shape[axis];
-        let mut next = Vec::with_capacity(out.len() / length.max(1) * to[axis]);
-        for block in out.chunks((length * stride).max(1)) {
-            for place in 0..to[axis] {
-                let at = place as f32 * (length - 1) as f32 / (to[axis] - 1).max(1) as f32;
-                let (low, part) = (at.floor() as usize, at.fract());
-                let high = (low + 1).min(length - 1);
-                let (low, high) =
-                    (&block[low * stride..(low + 1) * stride], &block[high * stride..(high + 1) * stride]);
-                next.extend(low.iter().zip(high).map(|(a, b)| a + part * (b - a)));
-            }
-        }
-        out = next;
-        shape[axis] = to[axis];
-    }
-    out
-}
-
 /// One seed of three numbers.
 fn mix(a: u64, b: u64, c: u64) -> u64 {
     let mut random = SplitMix64::new(a);
@@ -400,13 +382,5 @@ mod tests {
         let mut order: Vec<usize> = epoch_order(&cases, &still(), 5, 2).concat();
         order.sort_unstable();
         assert_eq!(order, (0..11).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn resampling_keeps_a_ramp_a_ramp() {
-        let ramp: Vec<f32> = (0..4 * 2 * 2).map(|i| (i / 4) as f32).collect();
-        let out = resample(&ramp, [4, 2, 2], [7, 3, 2]);
-        assert_eq!(out.len(), 42);
-        assert!((out[6 * 3] - 1.5).abs() < 1e-6 && (out[41] - 3.0).abs() < 1e-6);
     }
 }
