@@ -44,29 +44,3 @@ export function byId(id) {
   if (!element) throw new Error(`index.html has no element #${id}`);
   return element;
 }
-
-/**
- * A probability for a person: never "0 %" nor "100 %", which no network can know.
- *
- * @param {number} probability
- */
-export function percent(probability) {
-  if (probability < 0.01) return 'under 1 %';
-  if (probability > 0.99) return 'over 99 %';
-  return `${Math.round(probability * 100)} %`;
-}
-
-/** @param {number} milliseconds */
-export function duration(milliseconds) {
-  if (milliseconds < 10) return `${milliseconds.toFixed(1)} ms`;
-  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
-}
-
-/**
- * @param {number} count
- * @param {string} one
- * @param {string} [many]
- */
-export function plural(count, one, many = `${one}s`) {
-  return `${count} ${count === 1 ? one : many}`;
-}

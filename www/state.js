@@ -16,6 +16,13 @@ export function initialState() {
     rows: [],
     selected: null,
     opening: 0,
+    setAside: [],
+    ignored: 0,
+    search: '',
+    filter: 'all',
+    sort: 'added',
+    look: { z: 0, x: 0, y: 0, cross: false, window: { level: 40, width: 80 }, net: false, heat: true, opacity: 0.6, split: false, planes: true, zoom: 1, pan: { x: 0, y: 0 } },
+    language: 'en',
   };
 }
 
@@ -47,6 +54,11 @@ export class Store {
    */
   setRow(key, change) {
     this.set({ rows: this.#state.rows.map((row) => (row.key === key ? { ...row, ...change } : row)) });
+  }
+
+  /** @param {Partial<import('./types.js').Look>} change */
+  look(change) {
+    this.set({ look: { ...this.#state.look, ...change } });
   }
 
   /** @param {string|null} key */

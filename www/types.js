@@ -38,6 +38,7 @@
  * @property {string} licence
  * @property {OperatingPoint|null} lower `null` where the weights were never calibrated: then they answer nothing.
  * @property {OperatingPoint|null} upper
+ * @property {ModelHeader|null} header
  *
  * @typedef {object} View What the viewer needs to know of a volume.
  * @property {number} slices
@@ -67,7 +68,11 @@
  * @property {Report[]} set_aside Files beside the scans that nobody needs to worry about, such as localisers.
  * @property {number} ignored Files that operating systems leave, such as `.DS_Store`.
  *
- * @typedef {{title: string, sentence: string}} Sample
+ * @typedef {{name: string, title: string, sentence: string}} Sample
+ *
+ * @typedef {object} ModelHeader What the page reads of the metadata of the weights file itself, for the model card.
+ * @property {{name: string, patients: number, slices: number, licence: string}[]} data
+ * @property {Record<string, number>} metrics
  *
  * @typedef {'waiting'|'working'|'classified'|'refused'|'cancelled'} Outcome
  *
@@ -97,6 +102,23 @@
  * @property {string} reason Why this one, in a sentence.
  * @property {Record<string, string|number|boolean>} details For the diagnostics.
  *
+ * @typedef {object} Look What the viewer shows of the selected scan.
+ * @property {number} z Slice of the volume, 0 is the lowest.
+ * @property {number} x Column of the crosshair.
+ * @property {number} y Row of the crosshair.
+ * @property {boolean} cross The crosshair is drawn on the axial slice too.
+ * @property {{level: number, width: number}} window
+ * @property {boolean} net The axial slice is shown as the network was given it.
+ * @property {boolean} heat
+ * @property {number} opacity Of the evidence map, 0 to 1.
+ * @property {boolean} split The plain slice beside the one with evidence.
+ * @property {boolean} planes Coronal and sagittal are shown.
+ * @property {number} zoom
+ * @property {{x: number, y: number}} pan In CSS pixels.
+ *
+ * @typedef {'all'|'likely'|'uncertain'|'none'|'refused'|'open'} Filter `open`: not through yet, or cancelled.
+ * @typedef {'added'|'name'|'probability'} Sort
+ *
  * @typedef {object} State
  * @property {'loading'|'usable'|'ready'|'failed'} phase
  * @property {Notice|null} fault Why the page cannot work.
@@ -106,5 +128,12 @@
  * @property {Row[]} rows
  * @property {string|null} selected
  * @property {number} opening Drops that are being looked at.
+ * @property {Report[]} setAside Files of all drops that were left out, each with the reason.
+ * @property {number} ignored Files that operating systems leave.
+ * @property {string} search Scans whose name holds this are listed.
+ * @property {Filter} filter
+ * @property {Sort} sort
+ * @property {Look} look
+ * @property {string} language
  */
 export {};

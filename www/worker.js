@@ -6,7 +6,7 @@
  * @typedef {{free(): void, load_model(bytes: Uint8Array): string, self_test(): Promise<number>, samples(): string,
  *   sample_thumbnail(index: number): import('./types.js').Thumbnail & {free?(): void},
  *   add_files(paths: string[], files: File[]): string, add_sample(index: number): string,
- *   screen(id: number, progress: Function, pause: Function, remote: Function|undefined): Promise<string>,
+ *   screen(id: number, progress: Function, pause: Function, remote: Function): Promise<string>,
  *   thumbnail(id: number): import('./types.js').Thumbnail & {free?(): void},
  *   use_named_order(id: number, named: boolean): void, open(id: number, progress: Function): string,
  *   slice(id: number, z: number): Int16Array, heat(id: number, z: number): Uint8Array|undefined,
@@ -23,8 +23,12 @@ let gpu = null;
 let cancelFlag = null;
 /** @type {Set<number>} */
 const cancelled = new Set();
+/** @type {Map<number, {hounsfield: Int16Array, shape: number[]}>} What the network was given of the last scans. */
+const netInputs = new Map();
 /** @type {any} */
 let glue;
+
+const NET_INPUTS_KEPT = 64;
 
 /** Nothing that the network answers in half a minute is worth waiting for: the CPU takes well under a second. */
 const GPU_PATIENCE_MS = 30_000;
@@ -96,6 +100,22 @@ function inferOnGpu(hounsfield, mask, shape) {
     };
     port.postMessage({ hounsfield, mask, shape });
   });
+}
+
+/**
+ * Keeps what the network is given, for a person to see: whole Hounsfield units relative to the brain's median, black where
+ * there is no brain.
+ *
+ * @param {number} id
+ * @param {Float32Array} hounsfield
+ * @param {Uint8Array} mask
+ * @param {Uint32Array} shape
+ */
+function keepNetInput(id, hounsfield, mask, shape) {
+  netInputs.delete(id);
+  netInputs.set(id, { hounsfield: Int16Array.from(hounsfield, (value, i) => (mask[i] ? Math.round(value) : -1024)), shape: [...shape] });
+  const [oldest] = netInputs.keys();
+  if (netInputs.size > NET_INPUTS_KEPT && oldest !== undefined) netInputs.delete(oldest);
 }
 
 /**
@@ -177,7 +197,12 @@ const methods = {
   async screen({ id }) {
     cancelled.delete(id);
     const asked = gpu;
-    const answered = JSON.parse(await engine.screen(id, progressOf(id), pause, asked ? inferOnGpu : undefined));
+    /** @type {typeof inferOnGpu} Without a GPU this declines, and the engine answers itself. */
+    const infer = (hounsfield, mask, shape) => {
+      keepNetInput(id, hounsfield, mask, shape);
+      return inferOnGpu(hounsfield, mask, shape);
+    };
+    const answered = JSON.parse(await engine.screen(id, progressOf(id), pause, infer));
     // The engine falls back in silence; the badge must not.
     if (asked && gpu === asked && answered.report.backend === 'cpu') loseGpu("The GPU's answer did not fit the scan.");
     return { ...answered, thumbnail: answered.view ? plainThumbnail(engine.thumbnail(id)) : null };
@@ -209,7 +234,13 @@ const methods = {
   },
 
   /** @param {{id: number}} scan */
+  netInput({ id }) {
+    return netInputs.get(id) ?? null;
+  },
+
+  /** @param {{id: number}} scan */
   remove({ id }) {
+    netInputs.delete(id);
     engine.remove(id);
   },
 

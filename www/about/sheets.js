@@ -1,4 +1,6 @@
-import { byId, duration, h, plural } from '../dom.js';
+import { byId, h } from '../dom.js';
+import { duration, t } from '../i18n/i18n.js';
+import { preference, remember } from '../preferences.js';
 
 /**
  * @typedef {import('../types.js').State} State
@@ -18,11 +20,11 @@ function requestsSinceReady() {
 /**
  * @param {HTMLElement} sheet
  * @param {string} title
- * @param {...(Node|string|null)} content
+ * @param {...(Node|string|null|false)} content
  */
 function fill(sheet, title, ...content) {
-  const close = h('button.icon-button', { type: 'button', 'aria-label': 'Close', onclick: () => /** @type {HTMLDialogElement} */ (sheet).close() }, '×');
-  sheet.replaceChildren(h('header', {}, h('h2', { id: `${sheet.id}-title` }, title), close), h('div.sheet-body', {}, ...content.filter((part) => part !== null)));
+  const close = h('button.icon-button', { type: 'button', 'aria-label': t('close'), onclick: () => /** @type {HTMLDialogElement} */ (sheet).close() }, '×');
+  sheet.replaceChildren(h('header', {}, h('h2', { id: `${sheet.id}-title` }, title), close), h('div.sheet-body', { tabindex: 0, role: 'region', 'aria-labelledby': `${sheet.id}-title` }, ...content.filter((part) => part !== null && part !== false)));
 }
 
 /** @param {string} id */
@@ -34,38 +36,56 @@ function open(id) {
 /** @param {State} state */
 export function openPrivacy(state) {
   const made = requestsSinceReady();
-  fill(byId('privacy'), 'Your scan stays in this tab',
-    h('p', {}, 'Everything that answers is already here: the readers, the network and its weights run in this tab. There is no server to send a scan to.'),
-    h('p.count', {}, h('strong', {}, String(made)), h('span', {}, state.phase === 'ready' ? `${made === 1 ? 'request' : 'requests'} by this page since it was ready` : 'The page is still loading its own files')),
-    h('p', {}, 'Do not believe a page that counts itself. Check it:'),
-    h('ol.steps', {},
-      h('li', {}, 'Open the developer tools of your browser (F12) and their Network tab.'),
-      h('li', {}, 'Drop a scan here. No line appears.'),
-      h('li', {}, 'Or switch your network off now. Everything still works.')),
-    h('p.quiet', {}, 'A content security policy forbids this page any other origin. Scans are kept in memory only and are gone when you close the tab.'));
+  fill(byId('privacy'), t('privacy'),
+    h('p', {}, t('privacy.text')),
+    h('p.count', {}, h('strong', {}, String(made)), h('span', {}, state.phase === 'ready' ? t('privacy.count', { n: made }) : t('privacy.loading'))),
+    h('p', {}, t('privacy.check')),
+    h('ol.steps', {}, h('li', {}, t('privacy.step1')), h('li', {}, t('privacy.step2')), h('li', {}, t('privacy.step3'))),
+    h('p.quiet', {}, t('privacy.policy')));
   open('privacy');
 }
 
-const KEYS = [
-  ['↑ ↓ or wheel', 'next slice up or down'],
-  ['Page Up, Page Down', 'five slices'],
-  ['Home, End', 'base, vertex'],
-  ['1 2 3 4', 'brain, subdural, stroke, bone window'],
-  ['Drag', 'window: sideways width, upwards level'],
-  ['Ctrl + wheel, 0', 'zoom, fit'],
-  ['H', 'evidence map on or off'],
-  ['M', 'most suspicious slice'],
-  ['J K', 'next, previous scan'],
-  ['?', 'this sheet'],
-];
+const KEYS = ['slices', 'pages', 'ends', 'windows', 'drag', 'click', 'zoom', 'pan', 'touch', 'h', 's', 'p', 'x', 'm', 'jk', 'delete', 'help'];
 
 export function openKeys() {
-  fill(byId('keys'), 'Keys and help',
-    h('dl.keymap', {}, ...KEYS.flatMap(([key, meaning]) => [h('dt', {}, h('kbd', {}, key ?? '')), h('dd', {}, meaning ?? '')])),
-    h('h3', {}, 'How it works'),
-    h('p', {}, 'The skull is found and taken away, the head is set upright, and each slice is brought to about 1.9 mm a pixel, in Hounsfield units relative to the brain\'s own median. A three-dimensional convolutional network gives every slice a score and a map of where its evidence lies. Scores become probabilities by a calibration that was fitted on patients whom the network had not seen.'),
-    h('p', {}, 'It was made from few patients of few hospitals. It misses bleeds and calls bleeds that are not there. It must not be used to decide about a patient.'));
+  const letters = /** @type {HTMLInputElement} */ (h('input', { type: 'checkbox', id: 'letter-keys' }));
+  letters.checked = preference('keys') !== 'off';
+  letters.addEventListener('change', () => remember('keys', letters.checked ? 'on' : 'off'));
+  fill(byId('keys'), t('keys'),
+    h('dl.keymap', {}, ...KEYS.flatMap((key) => [h('dt', {}, h('kbd', {}, t(`key.${key}`))), h('dd', {}, t(`key.${key}.does`))])),
+    h('label.check', {}, letters, h('span', {}, t('keys.letters'))),
+    h('h3', {}, t('works')),
+    h('p', {}, t('works.text')),
+    h('p', {}, t('works.limits')));
   open('keys');
+}
+
+/** @param {State} state */
+export function openModel({ model, modelFault }) {
+  if (!model) {
+    fill(byId('model'), t('model'), h('p', {}, modelFault?.message ?? t('badge.loading')));
+    return open('model');
+  }
+  const { lower, upper, header } = model;
+  /** @type {(point: import('../types.js').OperatingPoint) => string} */
+  const counted = ({ true_positives: hits, false_negatives: missed, true_negatives: calm, false_positives: alarms }) => t('card.counts', { hits, bleeds: hits + missed, calm, clear: calm + alarms });
+  const metric = (/** @type {string} */ name) => header?.metrics[name];
+  const auc = metric('ct_ich_patient_auc_log_sum_exp');
+  const sliceAuc = metric('ct_ich_slice_auc');
+  fill(byId('model'), t('card', { name: `${model.name} ${model.version}` }),
+    h('p', {}, t('card.text')),
+    lower && upper && h('dl.facts', {},
+      h('dt', {}, t('card.lower', { at: Math.round(lower.threshold * 100) })), h('dd', {}, counted(lower)),
+      h('dt', {}, t('card.upper', { at: Math.round(upper.threshold * 100) })), h('dd', {}, counted(upper)),
+      ...(auc === undefined ? [] : [h('dt', {}, t('card.auc')), h('dd', {}, auc.toFixed(2))]),
+      ...(sliceAuc === undefined ? [] : [h('dt', {}, t('card.sliceAuc')), h('dd', {}, sliceAuc.toFixed(2))])),
+    header && header.data.length > 0 && h('div', {}, h('h3', {}, t('card.data')), h('ul.card-data', {}, ...header.data.map(({ name, patients, slices, licence }) => h('li', {}, t('card.set', { name, patients, slices }), ' ', h('span.quiet', { lang: 'en' }, licence))))),
+    h('p', {}, t('works.limits')),
+    h('dl.facts', {},
+      h('dt', {}, t('card.parameters')), h('dd', {}, model.parameters.toLocaleString(document.documentElement.lang)),
+      h('dt', {}, 'SHA-256'), h('dd.code', {}, model.sha256),
+      h('dt', {}, t('card.licence')), h('dd', { lang: 'en' }, model.licence || t('card.unstated'))));
+  open('model');
 }
 
 /**
@@ -74,25 +94,37 @@ export function openKeys() {
  */
 export function openDiagnostics(state, engine) {
   const facts = {
-    page: { phase: state.phase, requests_since_ready: requestsSinceReady(), loaded_in: duration(readyAt === Number.POSITIVE_INFINITY ? performance.now() : readyAt) },
+    page: { phase: state.phase, language: state.language, requests_since_ready: requestsSinceReady(), loaded_in: duration(readyAt === Number.POSITIVE_INFINITY ? performance.now() : readyAt) },
     backend: { name: state.backend.name, reason: state.backend.reason, ...state.backend.details },
     model: state.model ?? state.modelFault,
     engine,
     browser: { agent: navigator.userAgent, threads: navigator.hardwareConcurrency, isolated: globalThis.crossOriginIsolated },
     scans: state.rows.map(({ kind, slices, outcome, refusal, report }) => ({ kind, slices, outcome, refusal: refusal?.code, warnings: report?.warnings.map(({ code }) => code), backend: report?.backend, timing_ms: report?.timing_ms })),
+    set_aside: state.setAside.map(({ refusal }) => refusal?.code),
+    ignored: state.ignored,
   };
   const text = JSON.stringify(facts, null, 2);
-  const copy = h('button.button', { type: 'button', onclick: () => {
-    navigator.clipboard?.writeText(text).then(() => { copy.textContent = 'Copied'; }, () => { copy.textContent = 'Select the text and copy it'; });
-  } }, 'Copy');
-  const { model } = state;
-  fill(byId('diagnostics'), 'Model and diagnostics',
-    model && h('dl.facts', {},
-      h('dt', {}, 'Model'), h('dd', {}, `${model.name} ${model.version}`),
-      h('dt', {}, 'Parameters'), h('dd', {}, model.parameters.toLocaleString('en')),
-      h('dt', {}, 'SHA-256'), h('dd.code', {}, model.sha256),
-      h('dt', {}, 'Licence'), h('dd', {}, model.licence || 'not stated')),
-    h('p.quiet', {}, `Nothing below names a person or a file: ${plural(state.rows.length, 'scan')} by kind and outcome only.`),
-    h('pre.diagnostics-text', { tabindex: 0 }, text), copy);
+  const copy = h('button.button', { type: 'button', id: 'copy-diagnostics', onclick: () => {
+    navigator.clipboard?.writeText(text).then(() => { copy.textContent = t('diagnostics.copied'); }, () => { copy.textContent = t('diagnostics.copyYourself'); });
+  } }, t('diagnostics.copy'));
+  fill(byId('diagnostics'), t('diagnostics'),
+    h('p.quiet', {}, t('diagnostics.text', { n: state.rows.length })),
+    copy,
+    h('pre.diagnostics-text', { tabindex: 0 }, text));
   open('diagnostics');
+}
+
+/**
+ * @param {State} state
+ * @param {() => void} onYes
+ */
+export function openAgain({ rows }, onYes) {
+  const sheet = /** @type {HTMLDialogElement} */ (byId('again'));
+  fill(sheet, t('again'),
+    h('p', {}, t('again.text', { n: rows.length })),
+    h('p.saving', {}, h('button.button.primary', { type: 'button', id: 'again-yes', onclick: () => {
+      sheet.close();
+      onYes();
+    } }, t('again.yes')), h('button.button', { type: 'button', onclick: () => sheet.close() }, t('again.no'))));
+  open('again');
 }

@@ -1,6 +1,10 @@
-import { duration, h, percent, plural } from '../dom.js';
+import { h } from '../dom.js';
+import { duration, notice, percent, t } from '../i18n/i18n.js';
+import { keySlice } from '../viewer/keyslice.js';
+import { isSuspicious, ranked } from '../viewer/scores.js';
 import { stepOf } from '../worklist/worklist.js';
 import { frequencies, gauge } from './gauge.js';
+import { orderDoctor } from './order.js';
 
 /**
  * @typedef {import('../types.js').Row} Row
@@ -10,26 +14,25 @@ import { frequencies, gauge } from './gauge.js';
  * @property {(z: number) => void} goTo
  * @property {(key: string, named: boolean) => void} useNamedOrder
  * @property {(key: string) => void} save
+ * @property {(key: string) => void} print
  * @property {(key: string) => void} retry
+ * @property {() => void} openModel
  * @property {() => void} openDiagnostics
+ * @property {(id: number, z: number, withHeat: boolean) => Promise<import('../viewer/slices.js').Slice>} slice
  */
 
-const WORDS = {
-  'bleeding likely': { title: 'Bleeding likely', kind: 'likely', text: 'The network sees signs of bleeding inside the skull.' },
-  uncertain: { title: 'Uncertain', kind: 'uncertain', text: 'The network can neither call nor rule out bleeding. Treat this as no answer.' },
-  'no bleeding seen': { title: 'No bleeding seen', kind: 'none', text: 'The network sees no sign of bleeding. Small or old bleeds can be missed.' },
-};
-
-const STEP_NAMES = /** @type {Record<string, string>} */ ({ read: 'Read', order: 'Order', prepare: 'Prepare', network: 'Look', assess: 'Explain' });
+const KINDS = /** @type {const} */ ({ 'bleeding likely': 'likely', uncertain: 'uncertain', 'no bleeding seen': 'none' });
+const STEPS = ['read', 'order', 'prepare', 'network', 'assess'];
+/** What the gate has found to hold for every scan that got an answer (`src/assess/gate`). */
+const CHECKS = ['slices', 'brain', 'whole', 'values', 'shape', 'order'];
+const KEY_SLICES = 3;
+const THUMB_PX = 220;
 
 /** The answer, or why there is none, with what led to it. */
 export class Answer {
   /** @type {Row|null} */
   #row = null;
-  /** @type {unknown} */
-  #model = null;
-  /** @type {unknown} */
-  #reason = '';
+  #shown = '';
 
   /**
    * @param {HTMLElement} root
@@ -43,12 +46,14 @@ export class Answer {
   /** @param {State} state */
   render(state) {
     const row = state.rows.find((candidate) => candidate.key === state.selected) ?? null;
-    if (row === this.#row && state.model === this.#model && state.backend.reason === this.#reason) return;
+    const shown = `${state.language} ${state.model?.sha256} ${state.backend.reason}`;
+    if (row === this.#row && shown === this.#shown) return;
+    const focused = this.root.contains(document.activeElement) ? document.activeElement?.id : '';
     this.#row = row;
-    this.#model = state.model;
-    this.#reason = state.backend.reason;
+    this.#shown = shown;
     this.root.replaceChildren(...(row ? this.#content(row, state) : []));
     this.root.dataset.outcome = row?.outcome ?? '';
+    if (focused) document.getElementById(focused)?.focus();
   }
 
   /**
@@ -57,26 +62,25 @@ export class Answer {
    * @returns {Node[]}
    */
   #content(row, state) {
-    const notice = h('p.not-device', {}, 'Research and demonstration only, not a medical device.');
-    const name = h('p.answer-scan', {}, row.name, ' ', row.synthetic ? h('span.chip', {}, 'synthetic, drawn by this page') : null);
-    if (row.outcome === 'working' || row.outcome === 'waiting') return [name, pending(row), notice];
-    if (row.outcome === 'cancelled') {
-      return [name, h('h2.finding', {}, 'Cancelled'), h('p', {}, 'This scan was not looked at.'),
-        h('button.button', { type: 'button', onclick: () => this.actions.retry(row.key) }, 'Try again'), notice];
-    }
+    const notDevice = h('p.not-device', {}, t('notDevice'));
+    const name = h('p.answer-scan', {}, row.name, ' ', row.synthetic ? h('span.chip', {}, t('synthetic')) : null);
+    if (row.outcome === 'working' || row.outcome === 'waiting') return [name, pending(row), notDevice];
+    if (row.outcome === 'cancelled') return [name, h('h2.finding', {}, t('state.cancelled')), h('p', {}, t('cancelled.text')), this.#again(row), notDevice];
     const { report } = row;
-    if (row.outcome === 'refused' || !report?.finding || report.probability === null) return [name, ...this.#refused(row), notice];
-    const words = WORDS[report.finding];
+    if (row.outcome === 'refused' || !report?.finding || report.probability === null) return [name, ...this.#refused(row), notDevice];
+    const kind = KINDS[report.finding];
+    const { lower, upper } = state.model ?? {};
     return [
       name,
-      h('h2.finding', {}, h(`span.mark.mark-${words.kind}`, { 'aria-hidden': true }), words.title),
-      h('p.finding-text', {}, words.text),
-      h('p.probability', {}, h('strong', {}, percent(report.probability)), h('span', {}, 'calibrated probability of bleeding')),
-      ...drawn(report, report.probability, state.model),
-      notice,
-      ...this.#where(row),
-      ...this.#order(row),
+      h('h2.finding', {}, h(`span.mark.mark-${kind}`, { 'aria-hidden': true }), t(`finding.${kind}`)),
+      h('p.finding-text', {}, t(`finding.${kind}.text`)),
+      h('p.probability', {}, h('strong', {}, percent(report.probability)), h('span', {}, t('probability'))),
+      ...(lower && upper ? [gauge(report.probability, report.finding, lower, upper), frequencies(report.finding, lower, upper)].filter((part) => part !== null) : []),
+      notDevice,
       ...warnings(report.warnings),
+      ...this.#where(row),
+      ...orderDoctor(row, (z) => this.actions.slice(row.id ?? -1, z, false), (named) => this.actions.useNamedOrder(row.key, named)),
+      checks(report.warnings.length),
       this.#how(row, state),
       this.#saving(row),
     ];
@@ -84,48 +88,42 @@ export class Answer {
 
   /** @param {Row} row */
   #refused(row) {
-    const refusal = row.refusal ?? { code: 'unanswered', message: 'The scan was read, but the network gave no answer.' };
+    const { text, original } = notice(row.refusal ?? { code: 'unanswered', message: t('unanswered') });
     return [
-      h('h2.finding', {}, h('span.mark.mark-refused', { 'aria-hidden': true }), 'Not answered'),
-      h('p.refusal', {}, refusal.message),
-      h('p.quiet', {}, 'No answer is better than a wrong one. Other scans are not affected.'),
+      h('h2.finding', {}, h('span.mark.mark-refused', { 'aria-hidden': true }), t('finding.refused')),
+      h('p.refusal', { 'data-code': row.refusal?.code ?? '' }, text),
+      original && h('p.quiet', { lang: 'en' }, original),
+      h('p.quiet', {}, t('refused.text')),
       ...warnings(row.report?.warnings ?? []),
-      ...(row.sources.length > 0 ? [h('details', {}, h('summary', {}, plural(row.sources.length, 'file')), h('ul.files', {}, ...row.sources.slice(0, 200).map((source) => h('li', {}, source))))] : []),
-      h('p.quiet.code', {}, refusal.code),
+      row.sources.length > 0 && h('details', {}, h('summary', {}, t('files', { n: row.sources.length })), h('ul.files', { tabindex: 0 }, ...row.sources.slice(0, 200).map((source) => h('li', {}, source)))),
+      row.refusal && h('p.quiet.code', {}, row.refusal.code),
+      row.id !== null && this.#again(row),
       this.#saving(row),
-    ];
+    ].filter((part) => part instanceof Node);
   }
 
   /** @param {Row} row */
+  #again(row) {
+    return h('button.button', { type: 'button', id: 'answer-retry', onclick: () => this.actions.retry(row.key) }, t('retry'));
+  }
+
+  /**
+   * The slices with the highest scores as pictures; each takes the viewer there.
+   *
+   * @param {Row} row
+   */
   #where(row) {
-    const best = (row.report?.slices ?? []).filter((slice) => slice.probability !== null)
-      .sort((a, b) => (b.probability ?? 0) - (a.probability ?? 0)).slice(0, 3);
-    if (best.length === 0) return [];
-    const title = row.report?.finding === 'no bleeding seen' ? 'Slices with the highest scores' : 'Slices that led to it';
-    return [h('section.part', {}, h('h3', {}, title), h('ul.slices', {}, ...best.map((slice) => {
-      const bar = h('span.slice-bar', { 'aria-hidden': true, 'data-calm': row.report?.finding === 'no bleeding seen' });
-      bar.style.setProperty('--share', String(slice.probability ?? 0));
-      return h('li', {}, h('button.slice', { type: 'button', title: slice.source, onclick: () => this.actions.goTo(slice.position) },
-        h('span', {}, `Slice ${slice.position + 1}`), bar, h('span.slice-percent', {}, percent(slice.probability ?? 0))));
-    })))];
-  }
-
-  /** @param {Row} row */
-  #order(row) {
-    const { view } = row;
-    if (!view || !(view.can_change_order || row.namedOrder)) return [];
-    const changed = !row.namedOrder;
-    return [h('section.part.order', {},
-      h('h3', {}, changed ? 'Slice order was repaired' : 'Slices as the files were named'),
-      changed ? h('div.order-strip', { 'aria-hidden': true }, ...view.as_named.map((named) => {
-        const bar = h('i', {});
-        bar.style.setProperty('--share', String((named + 1) / view.as_named.length));
-        return bar;
-      })) : null,
-      h('p.quiet', {}, changed
-        ? 'By the pictures, the order of the file names was not the order of the head. Each bar is a slice from base to vertex; its height is its place by name.'
-        : 'You asked for the order of the file names. The answer was computed again for it.'),
-      h('button.button.small', { type: 'button', id: 'order-undo', onclick: () => this.actions.useNamedOrder(row.key, changed) }, changed ? 'Undo: use the order of the names' : 'Repair the order again'))];
+    const { report, view, id } = row;
+    const best = ranked(report).slice(0, KEY_SLICES);
+    if (best.length === 0 || !view || id === null) return [];
+    const calm = report?.finding === 'no bleeding seen';
+    return [h('section.part', {}, h('h3', {}, calm ? t('where.calm') : t('where')), h('ul.key-slices', {}, ...best.map(({ position, probability, source }) => {
+      const suspicious = isSuspicious(probability);
+      const place = h('span.key-picture', {});
+      this.actions.slice(id, position, view.evidence).then((slice) => place.replaceChildren(keySlice(view, slice, THUMB_PX, { heat: true, peak: suspicious ? (view.peaks[position] ?? null) : null })), () => {});
+      return h('li', {}, h('button.key-slice', { type: 'button', title: source, onclick: () => this.actions.goTo(position) },
+        place, h('span', {}, t('slice', { z: position + 1 })), h('strong', {}, percent(probability ?? 0))));
+    })), h('p.quiet', {}, t('where.text')))];
   }
 
   /**
@@ -135,39 +133,30 @@ export class Answer {
   #how(row, state) {
     const { report } = row;
     const spent = report?.timing_ms ?? {};
-    const timing = Object.keys(STEP_NAMES).flatMap((step) => (spent[step] === undefined ? [] : [/** @type {[string, number]} */ ([step, spent[step]])]));
+    const timing = STEPS.flatMap((step) => (spent[step] === undefined ? [] : [/** @type {[string, number]} */ ([step, spent[step]])]));
     const total = timing.reduce((sum, [, ms]) => sum + ms, 0);
     const strip = h('div.time-strip', { 'aria-hidden': true }, ...timing.map(([step, ms]) => {
-      const part = h('i', { 'data-step': step, title: `${STEP_NAMES[step]} ${duration(ms)}` });
+      const part = h('i', { 'data-step': step });
       part.style.setProperty('flex-grow', String(Math.max(ms, total / 200)));
       return part;
     }));
     const model = report?.model;
-    return h('section.part', {}, h('h3', {}, `Computed here in ${duration(total)}`), strip,
-      h('dl.facts', {},
-        ...timing.flatMap(([step, ms]) => [h('dt', { 'data-step': step }, STEP_NAMES[step] ?? step), h('dd', {}, duration(ms))]),
-        h('dt', {}, 'Backend'), h('dd', {}, report?.backend === 'webgpu' ? 'WebGPU' : 'CPU'),
-        ...(model ? [h('dt', {}, 'Model'), h('dd', {}, `${model.name} ${model.version}`), h('dt', {}, 'SHA-256'), h('dd.code', { title: model.sha256 }, model.sha256.slice(0, 16))] : [])),
-      state.backend.reason && h('p.quiet', {}, state.backend.reason),
-      h('button.link', { type: 'button', onclick: () => this.actions.openDiagnostics() }, 'Model and diagnostics'));
+    return h('section.part', {},
+      h('h3', {}, t('how', { time: duration(total), backend: report?.backend === 'webgpu' ? 'WebGPU' : 'CPU' })),
+      model && h('p', {}, `${t('model')} `, h('button.link', { type: 'button', id: 'open-model', onclick: () => this.actions.openModel() }, `${model.name} ${model.version}`)),
+      h('details', {}, h('summary', {}, t('how.steps')), strip,
+        h('dl.facts', {}, ...timing.flatMap(([step, ms]) => [h('dt', { 'data-step': step }, t(`step.${step}`)), h('dd', {}, duration(ms))])),
+        state.backend.reason && h('p.quiet', { lang: 'en' }, state.backend.reason),
+        h('button.link', { type: 'button', onclick: () => this.actions.openDiagnostics() }, t('diagnostics'))));
   }
 
   /** @param {Row} row */
   #saving(row) {
     if (!row.report) return h('span', { hidden: true });
-    return h('p.saving', {}, h('button.button', { type: 'button', onclick: () => this.actions.save(row.key) }, 'Save as JSON'));
+    return h('p.saving', {},
+      row.view && h('button.button', { type: 'button', id: 'print', onclick: () => this.actions.print(row.key) }, t('print')),
+      h('button.button', { type: 'button', id: 'save', onclick: () => this.actions.save(row.key) }, t('save')));
   }
-}
-
-/**
- * @param {import('../types.js').Report} report
- * @param {number} probability
- * @param {import('../types.js').Model|null} model
- */
-function drawn(report, probability, model) {
-  const { lower, upper } = model ?? {};
-  if (!lower || !upper) return [];
-  return [gauge(probability, lower, upper), frequencies(report, lower, upper)].filter((part) => part !== null);
 }
 
 /** @param {Row} row */
@@ -175,11 +164,20 @@ function pending(row) {
   const share = row.total > 0 ? row.done / row.total : 0;
   const bar = h('div.pending-bar', { role: 'progressbar', 'aria-valuemin': 0, 'aria-valuemax': Math.max(1, row.total), 'aria-valuenow': row.done, 'aria-label': stepOf(row) });
   bar.style.setProperty('--share', String(share));
-  return h('div.pending', {}, h('h2.finding', {}, row.outcome === 'waiting' ? 'Waiting' : stepOf(row)), bar);
+  return h('div.pending', {}, h('h2.finding', {}, row.outcome === 'waiting' ? t('state.waiting') : stepOf(row)), bar);
 }
 
 /** @param {import('../types.js').Notice[]} list */
-function warnings(list) {
+export function warnings(list) {
   if (list.length === 0) return [];
-  return [h('section.part', {}, h('h3', {}, 'To keep in mind'), h('ul.warnings', {}, ...list.map(({ code, message }) => h('li', { 'data-code': code }, message))))];
+  return [h('section.part', {}, h('h3', {}, t('warnings')), h('ul.warnings', {}, ...list.map((one) => {
+    const { text, original } = notice(one);
+    return h('li', { 'data-code': one.code, title: original }, text);
+  })))];
+}
+
+/** @param {number} warned */
+function checks(warned) {
+  return h('details.part', { id: 'checks' }, h('summary', {}, warned > 0 ? t('checks.warned', { n: CHECKS.length, w: warned }) : t('checks', { n: CHECKS.length })),
+    h('ul.checks', {}, ...CHECKS.map((check) => h('li', {}, t(`check.${check}`)))));
 }

@@ -93,7 +93,7 @@ export class EngineClient {
     const kept = (this.#kept ??= await carried());
     const { model, bytes, difference, selfTestMs } = await this.call('loadModel', { bytes: kept.bytes });
     kept.bytes = bytes;
-    return { model: /** @type {import('../types.js').Model} */ (model), difference, selfTestMs };
+    return { model: /** @type {import('../types.js').Model} */ ({ ...model, header: headerOf(bytes) }), difference, selfTestMs };
   }
 
   /** Makes the spare worker fetch its files now. */
@@ -127,5 +127,23 @@ export class EngineClient {
   /** A cancel that was asked for must not hit the same scan when it is tried again. */
   clearCancel() {
     if (this.#flag) Atomics.store(this.#flag, 0, 0);
+  }
+}
+
+/**
+ * What the weights file says of its data and its tests: safetensors begin with the length of a JSON header, whose metadata
+ * holds ours. `null` where it cannot be read; the engine has checked the file by then, so the card just stays shorter.
+ *
+ * @param {ArrayBuffer} bytes
+ * @returns {import('../types.js').ModelHeader|null}
+ */
+function headerOf(bytes) {
+  try {
+    const length = Number(new DataView(bytes).getBigUint64(0, true));
+    const header = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, length)));
+    const { data = [], metrics = {} } = JSON.parse(header.__metadata__.ictus);
+    return { data, metrics };
+  } catch {
+    return null;
   }
 }

@@ -1,5 +1,7 @@
-import { h, percent } from '../dom.js';
+import { h } from '../dom.js';
+import { percent, t } from '../i18n/i18n.js';
 import { heatColour } from './heat.js';
+import { isSuspicious } from './scores.js';
 
 /**
  * The score of every slice as a ladder, vertex on top as on the patient, which is also the scrubber.
@@ -8,7 +10,6 @@ export class Ladder {
   /** @type {(number|null)[]} */
   #scores = [];
   #z = 0;
-  #threshold = 0.5;
 
   /** @param {(z: number) => void} onSlice */
   constructor(onSlice) {
@@ -16,11 +17,12 @@ export class Ladder {
     this.canvas = /** @type {HTMLCanvasElement} */ (h('canvas.ladder-canvas', {
       role: 'slider',
       tabindex: 0,
-      'aria-label': 'Slice',
+      id: 'ladder',
+      'data-t-label': 'ladder',
       'aria-orientation': 'vertical',
-      title: 'Score of every slice, top of the head at the top',
+      'data-t-title': 'ladder.title',
     }));
-    this.element = h('div.ladder', {}, h('span.ladder-end', { 'aria-hidden': true }, 'vertex'), this.canvas, h('span.ladder-end', { 'aria-hidden': true }, 'base'));
+    this.element = h('div.ladder', {}, h('span.ladder-end', { 'aria-hidden': true, 'data-t': 'ladder.vertex' }), this.canvas, h('span.ladder-end', { 'aria-hidden': true, 'data-t': 'ladder.base' }));
     /** @param {PointerEvent} event */
     const scrub = (event) => {
       const outline = this.canvas.getBoundingClientRect();
@@ -39,16 +41,15 @@ export class Ladder {
 
   /**
    * @param {(number|null)[]} scores Probability of each slice, bottom to top; `null` where none was computed.
-   * @param {number} threshold From here on a slice is drawn as suspicious.
    */
-  setScores(scores, threshold) {
+  setScores(scores) {
     this.#scores = scores;
-    this.#threshold = threshold;
     this.draw();
   }
 
   /** @param {number} z */
   setSlice(z) {
+    if (z === this.#z) return;
     this.#z = z;
     this.draw();
   }
@@ -60,7 +61,7 @@ export class Ladder {
     canvas.setAttribute('aria-valuemin', '1');
     canvas.setAttribute('aria-valuemax', String(Math.max(1, count)));
     canvas.setAttribute('aria-valuenow', String(this.#z + 1));
-    canvas.setAttribute('aria-valuetext', `Slice ${this.#z + 1} of ${count}${typeof score === 'number' ? `, bleeding ${percent(score)}` : ''}`);
+    canvas.setAttribute('aria-valuetext', `${t('film.slice', { z: this.#z + 1, n: count })}${typeof score === 'number' ? `, ${t('film.score')} ${percent(score)}` : ''}`);
     const context = canvas.getContext('2d');
     if (!context || canvas.clientHeight === 0) return;
     const ratio = devicePixelRatio || 1;
@@ -78,7 +79,7 @@ export class Ladder {
       context.fillStyle = line ?? '';
       context.fillRect(0, top + gap / 2, typeof probability === 'number' ? room : 2 * ratio, Math.max(1, step - gap));
       if (typeof probability !== 'number') continue;
-      context.fillStyle = probability >= this.#threshold ? heatColour(0.45 + 0.5 * probability) : (ink ?? '');
+      context.fillStyle = isSuspicious(probability) ? heatColour(0.45 + 0.5 * probability) : (ink ?? '');
       context.fillRect(0, top + gap / 2, Math.max(2 * ratio, probability * room), Math.max(1, step - gap));
     }
     const middle = height - (this.#z + 0.5) * step;

@@ -1,15 +1,31 @@
-import { h, percent, plural } from '../dom.js';
+import { h } from '../dom.js';
+import { percent, t, translate } from '../i18n/i18n.js';
 import { Film } from './film.js';
+import { fromCentre, spacing } from './geometry.js';
+import { wireGestures, wireWheel } from './gestures.js';
 import { Ladder } from './ladder.js';
+import { isSuspicious, mostSuspicious } from './scores.js';
 import { Slices } from './slices.js';
-import { PRESETS } from './windows.js';
+import { Tools } from './tools.js';
+import { NET_WINDOW } from './windows.js';
 
 /**
  * @typedef {import('../types.js').Row} Row
  * @typedef {import('../types.js').State} State
+ * @typedef {import('../types.js').Look} Look
+ * @typedef {import('./film.js').Frame} Frame
+ * @typedef {import('./slices.js').Picture} Picture
+ *
+ * @typedef {{hounsfield: Int16Array, shape: number[]}} NetInput What the network was given, slice by slice.
+ *
+ * @typedef {object} Source Where the viewer gets its pictures, and where its wishes go.
+ * @property {(id: number, z: number, withHeat: boolean) => Promise<import('./slices.js').Slice>} slice
+ * @property {(id: number) => Promise<NetInput|null>} netInput
+ * @property {(change: Partial<Look>) => void} look
+ * @property {() => State} state
  */
 
-/** The large picture, its tools and the ladder of slice scores. */
+/** The axial slice with the ladder of scores, coronal and sagittal beside it, and the tools. */
 export class Viewer {
   /** @type {Slices|null} */
   #slices = null;
@@ -18,43 +34,44 @@ export class Viewer {
   #shown = '';
   /** Line of the scan whose slices were shown last. */
   #key = '';
-  #z = 0;
-  #window = PRESETS[0]?.window ?? { level: 40, width: 80 };
-  #heat = true;
-  #opacity = 0.6;
   #scheduled = false;
+  #language = '';
+  /** @type {{key: string, input: NetInput|null}|null} */
+  #net = null;
+  /** @type {Map<string, {from: unknown, picture: Picture}>} The last cut of each plane, as long as nothing changed. */
+  #cuts = new Map();
+  /** Grows when a slice arrives, so that cuts are made anew. */
+  #arrived = 0;
 
   /**
    * @param {HTMLElement} root
-   * @param {(id: number, z: number, withHeat: boolean) => Promise<import('./slices.js').Slice>} fetchSlice
+   * @param {Source} source
    */
-  constructor(root, fetchSlice) {
-    this.fetchSlice = fetchSlice;
-    const canvas = /** @type {HTMLCanvasElement} */ (h('canvas.film-canvas', { tabindex: 0, role: 'img', 'aria-label': 'Slice' }));
-    this.film = new Film(canvas);
+  constructor(root, source) {
+    this.root = root;
+    this.source = source;
+    this.axial = pane('axial', ['R', 'L', 'A', 'P']);
+    this.plain = pane('plain', ['R', 'L', 'A', 'P']);
+    this.coronal = pane('coronal', ['R', 'L', 'S', 'I']);
+    this.sagittal = pane('sagittal', ['A', 'P', 'S', 'I']);
     this.ladder = new Ladder((z) => this.goTo(z));
-    this.corner = h('p.film-corner.top-left', {});
-    this.under = h('p.film-corner.bottom-left', {});
-    this.suspicion = h('p.film-corner.top-right', {});
-    this.letters = ['R', 'L', 'A', 'P'].map((letter) => h(`span.letter.letter-${letter.toLowerCase()}`, { 'aria-hidden': true }, letter));
     this.wait = h('p.film-wait', {});
-    this.presets = PRESETS.map((preset) => h('button.segment', { type: 'button', title: `${preset.title} (${preset.key})`, 'aria-pressed': false, onclick: () => this.setWindow(preset.window) }, preset.name));
-    this.heatButton = h('button.toggle', { type: 'button', 'aria-pressed': true, title: 'Evidence map (H)', onclick: () => this.toggleHeat() }, h('span.swatch', { 'aria-hidden': true }), 'Evidence');
-    this.opacity = /** @type {HTMLInputElement} */ (h('input.range', { type: 'range', min: 10, max: 100, value: 60, 'aria-label': 'Opacity of the evidence map' }));
-    this.opacity.addEventListener('input', () => {
-      this.#opacity = Number(this.opacity.value) / 100;
-      this.#redraw();
-    });
-    this.jump = h('button.button.small', { type: 'button', title: 'Most suspicious slice (M)', onclick: () => this.goToMostSuspicious() }, 'Most suspicious slice');
-    root.append(
-      h('div.film', {}, h('div.film-stage', {}, canvas, this.corner, this.suspicion, this.under, ...this.letters, this.wait), this.ladder.element),
-      h('div.tools', { role: 'toolbar', 'aria-label': 'Window and overlay' },
-        h('div.segments', { role: 'group', 'aria-label': 'Window' }, ...this.presets),
-        h('div.tool-group', {}, this.heatButton, this.opacity),
-        this.jump),
-    );
-    this.#wireCanvas(canvas);
-    new ResizeObserver(() => this.#redraw()).observe(canvas);
+    this.axial.element.append(this.wait);
+    this.tools = new Tools({ set: source.look, look: () => source.state().look, jump: () => this.goToMostSuspicious() });
+    this.planes = h('div.planes', {}, this.coronal.element, this.sagittal.element);
+    root.append(h('div.film', {}, h('div.film-main', {}, h('div.film-pair', {}, this.axial.element, this.plain.element), this.planes), this.ladder.element), this.tools.element);
+    for (const { film } of [this.axial, this.plain]) {
+      wireGestures(film.canvas, {
+        look: () => source.state().look,
+        set: source.look,
+        goTo: (z) => this.goTo(z),
+        pointAt: (event) => this.#pointAt(film, event),
+        hover: (event) => this.#describe(film, event),
+      });
+    }
+    this.#wirePlane(this.coronal.film, (look) => this.#coronal(look), (place, slices) => ({ x: place.x, z: slices - 1 - place.y }), 'y');
+    this.#wirePlane(this.sagittal.film, (look) => this.#sagittal(look), (place, slices) => ({ y: place.x, z: slices - 1 - place.y }), 'x');
+    new ResizeObserver(() => this.#redraw()).observe(root);
   }
 
   /** @param {State} state */
@@ -62,16 +79,26 @@ export class Viewer {
     const row = state.rows.find((candidate) => candidate.key === state.selected) ?? null;
     const before = this.#row;
     this.#row = row;
-    const shown = row?.view ? `${row.key} ${row.namedOrder} ${row.report ? 'answered' : 'read'}` : '';
+    if (state.language !== this.#language) {
+      this.#language = state.language;
+      translate(this.root);
+      this.ladder.draw();
+    }
     this.wait.textContent = row && !row.view ? waiting(row) : '';
+    this.root.dataset.view = row?.view ? 'slices' : 'nothing';
+    const shown = row?.view ? `${row.key} ${row.namedOrder} ${row.report ? 'answered' : 'read'}` : '';
     if (shown !== this.#shown || before?.key !== row?.key) {
       this.#shown = shown;
       this.#slices?.close();
       this.#slices = null;
+      this.#cuts.clear();
       if (row?.view && row.id !== null) this.#show(row, row.view, row.id);
-      this.#scores(state);
-      this.#redraw();
+      const slices = row?.report?.slices ?? [];
+      this.ladder.setScores(Array.from({ length: row?.view?.slices ?? 0 }, (_, z) => slices[z]?.probability ?? null));
     }
+    this.#slices?.lookAt(state.look.z);
+    this.ladder.setSlice(state.look.z);
+    this.#draw(state.look);
   }
 
   /**
@@ -80,57 +107,37 @@ export class Viewer {
    * @param {number} id
    */
   #show(row, view, id) {
-    this.#slices = new Slices(view.slices, view.rows * view.columns, (z) => this.fetchSlice(id, z, view.evidence), (z) => {
-      if (z === this.#z) this.#redraw();
+    const slices = new Slices(view, (z) => this.source.slice(id, z, view.evidence), () => {
+      this.#arrived += 1;
+      this.#redraw();
     });
+    this.#slices = slices;
+    /** @type {Partial<Look>} */
+    const change = {};
     // The same scan in another order, or with its answer, keeps its place.
     if (this.#key !== row.key) {
       this.#key = row.key;
-      this.film.zoom = 1;
-      this.film.pan = { x: 0, y: 0 };
-      this.#z = Math.floor(view.slices / 2);
+      Object.assign(change, { zoom: 1, pan: { x: 0, y: 0 }, z: Math.floor(view.slices / 2), x: Math.floor(view.columns / 2), y: Math.floor(view.rows / 2), net: false, cross: false });
     }
-    const finding = row.report?.finding;
-    if (finding && finding !== 'no bleeding seen') this.#z = mostSuspicious(row) ?? this.#z;
-    this.goTo(this.#z);
+    if (row.report && row.report.finding !== 'no bleeding seen') {
+      const z = mostSuspicious(row.report);
+      if (z !== null) Object.assign(change, { z, ...peakOf(view, z) });
+    }
+    this.source.look(change);
   }
 
-  /** @param {State} state */
-  #scores(state) {
-    const slices = this.#row?.report?.slices ?? [];
-    const count = this.#row?.view?.slices ?? 0;
-    this.ladder.setScores(Array.from({ length: count }, (_, z) => slices[z]?.probability ?? null), state.model?.lower?.threshold ?? 0.5);
-    this.jump.toggleAttribute('disabled', this.#row ? mostSuspicious(this.#row) === null : true);
-    const evidence = this.#row?.view?.evidence ?? false;
-    this.heatButton.toggleAttribute('disabled', !evidence);
-    this.opacity.disabled = !evidence;
-  }
-
-  /** @param {number} z */
-  goTo(z) {
-    const count = this.#row?.view?.slices ?? 0;
-    if (count === 0) return;
-    this.#z = Math.max(0, Math.min(count - 1, z));
-    this.#slices?.lookAt(this.#z);
-    this.ladder.setSlice(this.#z);
-    this.under.textContent = '';
-    this.#redraw();
+  /**
+   * @param {number} z
+   * @param {boolean} [toPeak] The crosshair goes to the place of most evidence too.
+   */
+  goTo(z, toPeak = false) {
+    const view = this.#row?.view;
+    if (view) this.source.look({ z: Math.max(0, Math.min(view.slices - 1, z)), ...(toPeak ? peakOf(view, z) : {}) });
   }
 
   goToMostSuspicious() {
-    const z = this.#row ? mostSuspicious(this.#row) : null;
-    if (z !== null) this.goTo(z);
-  }
-
-  /** @param {import('./windows.js').GreyWindow} window */
-  setWindow(window) {
-    this.#window = window;
-    this.#redraw();
-  }
-
-  toggleHeat() {
-    this.#heat = !this.#heat;
-    this.#redraw();
+    const z = mostSuspicious(this.#row?.report ?? null);
+    if (z !== null) this.goTo(z, true);
   }
 
   /**
@@ -140,46 +147,30 @@ export class Viewer {
   key(event) {
     const count = this.#row?.view?.slices ?? 0;
     if (count === 0) return false;
-    const preset = PRESETS.find(({ key }) => key === event.key);
+    const { look } = this.source.state();
+    const set = this.source.look;
     /** @type {Record<string, () => void>} */
     const keys = {
-      ArrowUp: () => this.goTo(this.#z + 1),
-      ArrowDown: () => this.goTo(this.#z - 1),
-      PageUp: () => this.goTo(this.#z + 5),
-      PageDown: () => this.goTo(this.#z - 5),
+      ArrowUp: () => this.goTo(look.z + 1),
+      ArrowDown: () => this.goTo(look.z - 1),
+      PageUp: () => this.goTo(look.z + 5),
+      PageDown: () => this.goTo(look.z - 5),
       Home: () => this.goTo(0),
       End: () => this.goTo(count - 1),
       m: () => this.goToMostSuspicious(),
-      h: () => this.toggleHeat(),
-      '0': () => this.#fit(),
+      h: () => set({ heat: !look.heat }),
+      s: () => set({ split: !look.split }),
+      p: () => set({ planes: !look.planes }),
+      x: () => set({ cross: !look.cross }),
+      '+': () => set({ zoom: Math.min(8, look.zoom * 1.25) }),
+      '-': () => set(look.zoom > 1.25 ? { zoom: look.zoom / 1.25 } : { zoom: 1, pan: { x: 0, y: 0 } }),
+      '0': () => set({ zoom: 1, pan: { x: 0, y: 0 } }),
     };
-    const action = preset ? () => this.setWindow(preset.window) : keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    const window = Tools.window(event.key);
+    const action = window ? () => set(window) : keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (!action) return false;
     action();
     return true;
-  }
-
-  #fit() {
-    this.film.zoom = 1;
-    this.film.pan = { x: 0, y: 0 };
-    this.#redraw();
-  }
-
-  #frame() {
-    const view = this.#row?.view;
-    const score = this.#row?.report?.slices[this.#z]?.probability ?? null;
-    // The ring points at something only where the slice itself is suspicious.
-    const suspicious = score !== null && this.#row?.report?.finding !== 'no bleeding seen' && score >= 0.5;
-    return {
-      slice: this.#slices?.get(this.#z) ?? null,
-      rows: view?.rows ?? 1,
-      columns: view?.columns ?? 1,
-      aspect: view?.row_mm && view.column_mm ? view.row_mm / view.column_mm : 1,
-      window: this.#window,
-      heatOpacity: this.#heat ? this.#opacity : 0,
-      peak: suspicious ? (view?.peaks[this.#z] ?? null) : null,
-      score,
-    };
   }
 
   #redraw() {
@@ -187,103 +178,253 @@ export class Viewer {
     this.#scheduled = true;
     requestAnimationFrame(() => {
       this.#scheduled = false;
-      const frame = this.#frame();
-      const view = this.#row?.view;
-      this.film.draw(frame);
-      const { level, width } = this.#window;
-      this.corner.textContent = view ? `Slice ${this.#z + 1} / ${view.slices}\nL ${Math.round(level)}  W ${Math.round(width)}` : '';
-      this.suspicion.textContent = view && frame.score !== null ? `Bleeding on this slice\n${percent(frame.score)}` : view && this.#row?.report?.outcome === 'classified' ? 'Not looked at\ntoo little brain' : '';
-      this.film.canvas.setAttribute('aria-label', view ? `Slice ${this.#z + 1} of ${view.slices}${frame.score === null ? '' : `, bleeding ${percent(frame.score)}`}` : 'No slice');
-      for (const letter of this.letters) {
-        letter.hidden = !view;
-        letter.classList.toggle('assumed', !view?.orientation_stated);
-        letter.title = view?.orientation_stated ? '' : 'Assumed: the file does not say which side is which';
-      }
-      for (const [index, button] of this.presets.entries()) {
-        const preset = PRESETS[index]?.window;
-        button.setAttribute('aria-pressed', String(preset?.level === level && preset.width === width));
-      }
-      this.heatButton.setAttribute('aria-pressed', String(this.#heat));
+      this.#draw(this.source.state().look);
     });
   }
 
-  /** @param {HTMLCanvasElement} canvas */
-  #wireCanvas(canvas) {
-    let travelled = 0;
-    canvas.addEventListener('wheel', (event) => {
-      event.preventDefault();
-      if (event.ctrlKey) {
-        this.film.zoom = Math.max(1, Math.min(8, this.film.zoom * Math.exp(-event.deltaY / 200)));
-        if (this.film.zoom === 1) this.film.pan = { x: 0, y: 0 };
-        this.#redraw();
-        return;
-      }
-      // A notch of a wheel is one slice; a trackpad sends many small steps.
-      travelled += event.deltaMode === 0 ? event.deltaY / 40 : event.deltaY;
-      const steps = Math.trunc(travelled);
-      if (steps !== 0) {
-        travelled = Math.abs(event.deltaY) >= 60 ? 0 : travelled - steps;
-        this.goTo(this.#z - (Math.abs(event.deltaY) >= 60 ? Math.sign(steps) : steps));
-      }
-    }, { passive: false });
-
-    /** @type {{x: number, y: number, z: number, window: import('./windows.js').GreyWindow, pan: {x: number, y: number}}|null} */
-    let start = null;
-    canvas.addEventListener('pointerdown', (event) => {
-      canvas.setPointerCapture(event.pointerId);
-      start = { x: event.clientX, y: event.clientY, z: this.#z, window: this.#window, pan: { ...this.film.pan } };
-    });
-    canvas.addEventListener('pointermove', (event) => {
-      if (start && event.buttons > 0) this.#drag(event, start);
-      this.#describe(event);
-    });
-    canvas.addEventListener('pointerup', () => {
-      start = null;
-    });
-    canvas.addEventListener('pointerleave', () => {
-      this.under.textContent = '';
-    });
-    canvas.addEventListener('dblclick', () => this.#fit());
+  /** @param {Look} look */
+  #draw(look) {
+    const view = this.#row?.view;
+    const report = this.#row?.report ?? null;
+    const score = report?.slices[look.z]?.probability ?? null;
+    const netSlice = look.net ? this.#netSlice(look.z) : null;
+    const split = look.split && Boolean(view?.evidence) && !look.net;
+    const planes = look.planes && (view?.slices ?? 0) > 1;
+    this.plain.element.hidden = !split;
+    this.planes.hidden = !planes;
+    this.tools.render(look, { evidence: view?.evidence ?? false, answered: report?.outcome === 'classified' });
+    const frame = this.#axial(look, netSlice);
+    this.axial.film.draw(frame);
+    if (split) this.plain.film.draw({ ...frame, heatOpacity: 0 });
+    if (planes) {
+      this.coronal.film.draw(this.#coronal(look));
+      this.sagittal.film.draw(this.#sagittal(look));
+    }
+    const corner = view ? [t('film.slice', { z: look.z + 1, n: view.slices }), look.net ? t('film.net') : `L ${look.window.level}  W ${look.window.width}`] : [];
+    const says = score !== null ? [t('film.score'), percent(score)] : view && report?.outcome === 'classified' ? [t('film.unscored'), t('film.unscored.why')] : [];
+    this.axial.topStart.textContent = corner.join('\n');
+    this.axial.topEnd.textContent = says.join('\n');
+    this.plain.topStart.textContent = t('film.plain');
+    for (const [which, one] of /** @type {const} */ ([['coronal', this.coronal], ['sagittal', this.sagittal]])) {
+      one.topStart.textContent = view ? [t(`film.${which}`), spacing(view).assumed ? t('film.assumed') : ''].join('\n').trim() : '';
+    }
+    for (const one of [this.axial, this.plain, this.coronal, this.sagittal]) {
+      one.letters.hidden = !view || (one === this.axial && look.net);
+      one.letters.title = view?.orientation_stated ? '' : t('film.orientation');
+      for (const letter of one.letters.children) letter.textContent = `${letter.getAttribute('data-letter')}${view?.orientation_stated ? '' : '?'}`;
+    }
+    const spoken = view ? `${t('film.slice', { z: look.z + 1, n: view.slices })}${score === null ? '' : `, ${t('film.score')} ${percent(score)}`}` : t('film.nothing');
+    this.axial.film.canvas.setAttribute('aria-label', spoken);
+    this.plain.film.canvas.setAttribute('aria-label', t('film.plain'));
+    this.coronal.film.canvas.setAttribute('aria-label', t('film.coronal'));
+    this.sagittal.film.canvas.setAttribute('aria-label', t('film.sagittal'));
   }
 
   /**
-   * A finger scrolls through the slices; a mouse changes the window, or moves the slice when it is zoomed and Shift is held.
-   *
-   * @param {PointerEvent} event
-   * @param {{x: number, y: number, z: number, window: import('./windows.js').GreyWindow, pan: {x: number, y: number}}} start
+   * @param {Look} look
+   * @param {Picture|null} net
+   * @returns {Frame}
    */
-  #drag(event, start) {
-    const [dx, dy] = [event.clientX - start.x, event.clientY - start.y];
-    if (event.pointerType === 'touch') this.goTo(start.z - Math.round(dy / 12));
-    else if (event.shiftKey || event.buttons === 4) {
-      const ratio = devicePixelRatio || 1;
-      this.film.pan = { x: start.pan.x + dx * ratio, y: start.pan.y + dy * ratio };
-      this.#redraw();
-    } else this.setWindow({ width: Math.max(1, start.window.width + dx), level: start.window.level - dy / 2 });
+  #axial(look, net) {
+    const view = this.#row?.view;
+    const mm = view ? spacing(view) : null;
+    const slice = this.#slices?.get(look.z) ?? null;
+    const picture = look.net ? net : slice && view ? this.#keep('axial', slice, () => ({ ...slice, columns: view.columns, rows: view.rows })) : null;
+    const suspicious = !look.net && isSuspicious(this.#row?.report?.slices[look.z]?.probability);
+    return {
+      picture,
+      aspect: mm && !look.net ? mm.y / mm.x : 1,
+      window: look.net ? NET_WINDOW : look.window,
+      heatOpacity: look.heat ? look.opacity : 0,
+      // The ring points at something only where the slice itself is suspicious.
+      ring: suspicious ? (view?.peaks[look.z] ?? null) : null,
+      cross: look.cross && !look.net ? { x: look.x, y: look.y } : null,
+      coarse: look.net,
+      zoom: look.zoom,
+      pan: look.pan,
+      columnMm: look.net ? null : (view?.column_mm ?? null),
+    };
   }
 
-  /** @param {PointerEvent} event */
-  #describe(event) {
-    const frame = this.#frame();
-    const place = frame.slice ? this.film.pixelAt(frame, event.clientX, event.clientY) : null;
-    const value = place ? frame.slice?.grey[place.y * frame.columns + place.x] : undefined;
-    this.under.textContent = place && value !== undefined ? `${value} HU\nx ${place.x}  y ${place.y}` : '';
+  /**
+   * @param {Look} look
+   * @returns {Frame}
+   */
+  #coronal(look) {
+    const slices = this.#slices;
+    const picture = slices ? this.#keep('coronal', `${this.#arrived} ${look.y}`, () => slices.coronal(look.y)) : null;
+    return this.#cutFrame(look, picture, 'x', look.x / (this.#row?.view?.columns ?? 1));
+  }
+
+  /**
+   * @param {Look} look
+   * @returns {Frame}
+   */
+  #sagittal(look) {
+    const slices = this.#slices;
+    const picture = slices ? this.#keep('sagittal', `${this.#arrived} ${look.x}`, () => slices.sagittal(look.x)) : null;
+    return this.#cutFrame(look, picture, 'y', look.y / (this.#row?.view?.rows ?? 1));
+  }
+
+  /**
+   * @param {Look} look
+   * @param {Picture|null} picture
+   * @param {'x'|'y'} axis Of the volume, which runs across the picture.
+   * @param {number} share Place of the crosshair across the picture, 0 to 1.
+   * @returns {Frame}
+   */
+  #cutFrame(look, picture, axis, share) {
+    const view = this.#row?.view;
+    const mm = view ? spacing(view) : { x: 1, y: 1, z: 1 };
+    const across = axis === 'x' ? (view?.columns ?? 1) : (view?.rows ?? 1);
+    const pixel = picture ? (mm[axis] * across) / picture.columns : 1;
+    return {
+      picture,
+      aspect: mm.z / pixel,
+      window: look.window,
+      heatOpacity: look.heat ? look.opacity : 0,
+      ring: null,
+      cross: picture && view ? { x: share * picture.columns, y: view.slices - 1 - look.z } : null,
+      coarse: false,
+      zoom: 1,
+      pan: { x: 0, y: 0 },
+      columnMm: null,
+    };
+  }
+
+  /**
+   * Makes a picture only when what it is made from changed.
+   *
+   * @param {string} which
+   * @param {unknown} from
+   * @param {() => Picture} make
+   */
+  #keep(which, from, make) {
+    const kept = this.#cuts.get(which);
+    if (kept && kept.from === from) return kept.picture;
+    const picture = make();
+    this.#cuts.set(which, { from, picture });
+    return picture;
+  }
+
+  /**
+   * The slice of the network's input that slice `z` went into; asks for the input when it is not here yet.
+   *
+   * @param {number} z
+   * @returns {Picture|null}
+   */
+  #netSlice(z) {
+    const row = this.#row;
+    if (!row || row.id === null || !row.report) return null;
+    const key = `${row.key} ${row.namedOrder}`;
+    if (this.#net?.key !== key) {
+      this.#net = { key, input: null };
+      this.source.netInput(row.id).then((input) => {
+        if (this.#net?.key === key) this.#net.input = input;
+        this.#redraw();
+      }, () => {});
+    }
+    const { input } = this.#net;
+    const scored = row.report.slices.filter((slice) => slice.probability !== null).map((slice) => slice.position);
+    const at = scored.indexOf(z);
+    const [slices = 0, rows = 0, columns = 0] = input?.shape ?? [];
+    if (!input || at < 0) return null;
+    // Thin slices go into the network as the mean of several.
+    const place = Math.floor((at * slices) / scored.length);
+    return this.#keep('net', `${key} ${place}`, () => ({ grey: input.hounsfield.subarray(place * rows * columns, (place + 1) * rows * columns), heat: null, rows, columns }));
+  }
+
+  /**
+   * @param {Film} film
+   * @param {PointerEvent} event
+   */
+  #pointAt(film, event) {
+    const { look } = this.source.state();
+    if (look.net) return;
+    const place = film.pixelAt(this.#axial(look, null), event.clientX, event.clientY);
+    if (place) this.source.look({ ...place, cross: true });
+  }
+
+  /**
+   * @param {Film} film
+   * @param {PointerEvent|null} event
+   */
+  #describe(film, event) {
+    const { look } = this.source.state();
+    const view = this.#row?.view;
+    const frame = event && view && !look.net ? this.#axial(look, null) : null;
+    const place = frame && event ? film.pixelAt(frame, event.clientX, event.clientY) : null;
+    const value = place ? frame?.picture?.grey[place.y * (view?.columns ?? 1) + place.x] : undefined;
+    this.axial.bottomStart.textContent = !place || !view || value === undefined ? '' : [
+      `${view.window ? '≈ ' : ''}${value} HU`,
+      `x ${place.x}  y ${place.y}  z ${look.z}${spacing(view).assumed ? '' : `\n${t('film.fromCentre', { place: fromCentre(view, place) })}`}`,
+    ].join('\n');
+  }
+
+  /**
+   * @param {Film} film
+   * @param {(look: Look) => Frame} frameOf
+   * @param {(place: {x: number, y: number}, slices: number) => Partial<Look>} toLook `place.x` in voxels.
+   * @param {'x'|'y'} through Axis that the wheel moves along.
+   */
+  #wirePlane(film, frameOf, toLook, through) {
+    const { canvas } = film;
+    /** @param {PointerEvent} event */
+    const point = (event) => {
+      const view = this.#row?.view;
+      const frame = frameOf(this.source.state().look);
+      const place = film.pixelAt(frame, event.clientX, event.clientY);
+      if (!view || !place || !frame.picture) return;
+      const across = through === 'y' ? view.columns : view.rows;
+      this.source.look({ ...toLook({ x: Math.floor(((place.x + 0.5) * across) / frame.picture.columns), y: place.y }, view.slices), cross: true });
+    };
+    canvas.addEventListener('pointerdown', (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      point(event);
+    });
+    canvas.addEventListener('pointermove', (event) => {
+      if (event.buttons > 0) point(event);
+    });
+    wireWheel(canvas, (steps) => {
+      const view = this.#row?.view;
+      const { look } = this.source.state();
+      if (view) this.source.look({ [through]: Math.max(0, Math.min((through === 'y' ? view.rows : view.columns) - 1, look[through] + 4 * steps)), cross: true });
+    });
   }
 }
 
-/** @param {Row} row */
-function mostSuspicious(row) {
-  let best = null;
-  let highest = -1;
-  for (const slice of row.report?.slices ?? []) {
-    if (slice.probability !== null && slice.probability > highest) [best, highest] = [slice.position, slice.probability];
-  }
-  return best;
+/**
+ * Where the crosshair goes with a suspicious slice: to the place of most evidence.
+ *
+ * @param {import('../types.js').View} view
+ * @param {number} z
+ * @returns {Partial<Look>}
+ */
+function peakOf(view, z) {
+  const peak = view.peaks[z];
+  return peak ? { x: Math.round(peak[0]), y: Math.round(peak[1]) } : {};
+}
+
+/**
+ * A film with its corners and letters.
+ *
+ * @param {string} name
+ * @param {string[]} letters At the left, right, top and bottom.
+ */
+function pane(name, letters) {
+  const canvas = /** @type {HTMLCanvasElement} */ (h('canvas.film-canvas', { role: 'img', id: `film-${name}` }));
+  const sides = ['left', 'right', 'top', 'bottom'];
+  const topStart = h('p.film-corner.top-left', {});
+  const topEnd = h('p.film-corner.top-right', {});
+  const bottomStart = h('p.film-corner.bottom-left', {});
+  const marks = h('div.letters', { 'aria-hidden': true }, ...letters.map((letter, side) => h(`span.letter.letter-${sides[side]}`, { 'data-letter': letter })));
+  const element = h(`div.film-stage.stage-${name}`, {}, canvas, topStart, topEnd, bottomStart, marks);
+  return { film: new Film(canvas), element, topStart, topEnd, bottomStart, letters: marks };
 }
 
 /** @param {Row} row */
 function waiting(row) {
-  if (row.outcome === 'refused') return 'No slices to show';
-  if (row.outcome === 'cancelled') return 'Cancelled';
-  return row.outcome === 'waiting' ? `Waiting · ${plural(row.slices, 'slice')}` : 'Reading';
+  if (row.outcome === 'refused') return t('film.refused');
+  if (row.outcome === 'cancelled') return t('state.cancelled');
+  return row.outcome === 'waiting' ? t('film.waiting', { n: row.slices }) : t('step.read');
 }

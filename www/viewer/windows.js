@@ -4,13 +4,27 @@
  * @typedef {{level: number, width: number}} GreyWindow
  */
 
-/** @type {{key: string, name: string, title: string, window: GreyWindow}[]} */
+/** @type {{key: string, name: string, window: GreyWindow}[]} `name` is a message. */
 export const PRESETS = [
-  { key: '1', name: 'Brain', title: 'Level 40, width 80', window: { level: 40, width: 80 } },
-  { key: '2', name: 'Subdural', title: 'Level 75, width 215', window: { level: 75, width: 215 } },
-  { key: '3', name: 'Stroke', title: 'Level 40, width 40', window: { level: 40, width: 40 } },
-  { key: '4', name: 'Bone', title: 'Level 600, width 2800', window: { level: 600, width: 2800 } },
+  { key: '1', name: 'window.brain', window: { level: 40, width: 80 } },
+  { key: '2', name: 'window.subdural', window: { level: 75, width: 215 } },
+  { key: '3', name: 'window.stroke', window: { level: 40, width: 40 } },
+  { key: '4', name: 'window.bone', window: { level: 600, width: 2800 } },
 ];
+
+/** The network sees Hounsfield units relative to the median of the brain, clamped to -25 to 45. */
+export const NET_WINDOW = { level: 10, width: 70 };
+export const NET_KEY = '5';
+
+/**
+ * Keeps a window within what a CT can hold.
+ *
+ * @param {GreyWindow} window
+ * @returns {GreyWindow}
+ */
+export function withinReason({ level, width }) {
+  return { level: Math.max(-1000, Math.min(3000, Math.round(level))), width: Math.max(1, Math.min(4000, Math.round(width))) };
+}
 
 /**
  * Spreads Hounsfield units over the greys of an RGBA picture.

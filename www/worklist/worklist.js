@@ -1,4 +1,6 @@
-import { h, percent, plural } from '../dom.js';
+import { h } from '../dom.js';
+import { notice, percent, t, translate } from '../i18n/i18n.js';
+import { arranged, FILTERS, kindOf, SORTS, tally } from './arrange.js';
 
 /**
  * @typedef {import('../types.js').Row} Row
@@ -9,54 +11,93 @@ import { h, percent, plural } from '../dom.js';
  * @property {(key: string) => void} cancel
  * @property {(key: string) => void} retry
  * @property {(key: string) => void} remove
+ * @property {() => void} cancelAll
  * @property {() => void} exportAll
+ * @property {() => void} exportCsv
+ * @property {() => void} printAll
+ * @property {(change: Partial<Pick<State, 'search'|'filter'|'sort'>>) => void} arrange
+ *
+ * @typedef {{element: HTMLElement, row: Row|null, selected: boolean}} Line
  */
 
-const KINDS = /** @type {Record<string, string>} */ ({ dicom: 'DICOM', nifti: 'NIfTI', images: 'pictures' });
-
-/** What each step of the engine is called for a person. */
-const STEPS = /** @type {Record<string, string>} */ ({
-  discover: 'Looking at the files',
-  read: 'Reading',
-  order: 'Ordering',
-  prepare: 'Preparing',
-  network: 'Looking',
-  assess: 'Explaining',
-});
+/** From this many scans on they can be searched, filtered and sorted. */
+const MANY = 4;
 
 /** The list of scans. Lines are made once and then changed in place, so hundreds of them cost nothing. */
 export class WorkList {
-  /** @type {Map<string, {element: HTMLElement, row: Row|null, selected: boolean}>} */
+  /** @type {Map<string, Line>} */
   #lines = new Map();
+  #language = '';
+  /** Keys as they are listed now. */
+  #listed = '';
+  #aside = '';
 
   /**
    * @param {HTMLElement} root
    * @param {Actions} actions
    */
   constructor(root, actions) {
+    this.root = root;
     this.actions = actions;
-    this.summary = h('p.list-summary', {});
+    this.summary = h('p.list-summary', { id: 'list-summary' });
+    this.search = /** @type {HTMLInputElement} */ (h('input.search', { type: 'search', id: 'list-search', autocomplete: 'off', 'data-t-placeholder': 'list.search', 'data-t-label': 'list.search' }));
+    this.search.addEventListener('input', () => actions.arrange({ search: this.search.value }));
+    this.filter = choice('list-filter', 'list.filter', FILTERS, (filter) => actions.arrange({ filter }));
+    this.sort = choice('list-sort', 'list.sort', SORTS, (sort) => actions.arrange({ sort }));
+    this.arrange = h('div.list-arrange', { role: 'search' }, this.search, this.filter, this.sort);
     this.list = h('ul.rows', { id: 'rows' });
-    this.exportAll = h('button.button.small', { type: 'button', onclick: () => actions.exportAll(), title: 'One JSON object a scan, a line each' }, 'Save all');
+    this.none = h('p.quiet.list-none', { 'data-t': 'list.none' });
+    this.aside = h('details.aside', { id: 'aside' });
+    this.cancelAll = h('button.button.small', { type: 'button', id: 'cancel-all', 'data-t': 'list.cancelAll', onclick: () => actions.cancelAll() });
+    this.exports = [
+      h('button.button.small', { type: 'button', id: 'save-all', 'data-t': 'list.json', 'data-t-title': 'list.json.title', onclick: () => actions.exportAll() }),
+      h('button.button.small', { type: 'button', id: 'save-csv', 'data-t': 'list.csv', 'data-t-title': 'list.csv.title', onclick: () => actions.exportCsv() }),
+      h('button.button.small', { type: 'button', id: 'print-all', 'data-t': 'list.print', 'data-t-title': 'list.print.title', onclick: () => actions.printAll() }),
+    ];
     root.append(
-      h('div.list-head', {}, h('h2', {}, 'Scans'), this.summary),
-      this.list,
-      h('div.list-foot', {}, h('button.button.small', { type: 'button', 'data-choose': 'files' }, 'Add files'), h('button.button.small', { type: 'button', 'data-choose': 'folder' }, 'Add folder'), this.exportAll),
+      h('div.list-head', {}, h('div.list-title', {}, h('h2', { 'data-t': 'list' }), this.summary), this.arrange),
+      h('div.list-body', {}, this.list, this.none, this.aside),
+      h('div.list-foot', {},
+        h('button.button.small', { type: 'button', 'data-choose': 'files', 'data-t': 'list.addFiles' }), h('button.button.small', { type: 'button', 'data-choose': 'folder', 'data-t': 'list.addFolder' }),
+        this.cancelAll, ...this.exports),
     );
   }
 
   /** @param {State} state */
   render(state) {
-    const finished = state.rows.filter((row) => row.outcome !== 'waiting' && row.outcome !== 'working').length;
-    this.summary.textContent = state.opening > 0 ? 'Looking at the files' : finished === state.rows.length ? plural(finished, 'scan') : `${finished} of ${state.rows.length} done`;
-    this.exportAll.toggleAttribute('disabled', finished === 0);
-    const keys = new Set(state.rows.map((row) => row.key));
+    const { rows } = state;
+    if (state.language !== this.#language) {
+      this.#language = state.language;
+      translate(this.root);
+      // Every line says its state in words.
+      for (const line of this.#lines.values()) line.row = null;
+      this.#aside = '';
+    }
+    const counts = tally(rows);
+    const finished = rows.filter((row) => row.outcome !== 'waiting' && row.outcome !== 'working').length;
+    this.summary.textContent = state.opening > 0 ? t('step.discover') : finished === rows.length ? t('scans', { n: finished }) : t('list.done', { done: finished, n: rows.length });
+    for (const button of this.exports) button.toggleAttribute('disabled', finished === 0);
+    this.cancelAll.hidden = rows.length - finished < 2;
+    this.arrange.hidden = rows.length < MANY && state.search === '' && state.filter === 'all';
+    for (const option of this.filter.options) option.text = `${t(`filter.${option.value}`)} (${counts[/** @type {import('../types.js').Filter} */ (option.value)]})`;
+    for (const option of this.sort.options) option.text = t(`sort.${option.value}`);
+    if (document.activeElement !== this.search) this.search.value = state.search;
+    this.filter.value = state.filter;
+    this.sort.value = state.sort;
+    this.#arrange(state);
+    this.#sayAside(state);
+  }
+
+  /** @param {State} state */
+  #arrange(state) {
+    const listed = arranged(state);
+    const keys = new Set(listed.map((row) => row.key));
     for (const [key, line] of this.#lines) {
       if (keys.has(key)) continue;
       line.element.remove();
       this.#lines.delete(key);
     }
-    for (const row of state.rows) {
+    for (const row of listed) {
       const selected = row.key === state.selected;
       let line = this.#lines.get(row.key);
       if (!line) {
@@ -66,10 +107,38 @@ export class WorkList {
       }
       if (line.row !== row || line.selected !== selected) this.#fill(line, row, selected);
     }
+    const order = listed.map((row) => row.key).join();
+    if (order !== this.#listed) {
+      this.#listed = order;
+      const focused = document.activeElement;
+      // Only what stands in the wrong place is moved: a move takes the focus away.
+      for (const [place, row] of listed.entries()) {
+        const element = this.#lines.get(row.key)?.element;
+        if (element && this.list.children[place] !== element) this.list.insertBefore(element, this.list.children[place] ?? null);
+      }
+      if (focused instanceof HTMLElement && focused !== document.activeElement && this.list.contains(focused)) focused.focus({ preventScroll: true });
+    }
+    this.none.hidden = listed.length > 0 || state.rows.length === 0;
   }
 
   /**
-   * @param {{element: HTMLElement, row: Row|null, selected: boolean}} line
+   * Files of the drop that are no scans: said, so that nobody wonders where they went.
+   *
+   * @param {State} state
+   */
+  #sayAside({ setAside, ignored }) {
+    const said = `${setAside.length} ${ignored}`;
+    if (said === this.#aside) return;
+    this.#aside = said;
+    const parts = [setAside.length > 0 ? t('aside.set', { n: setAside.length }) : '', ignored > 0 ? t('aside.ignored', { n: ignored }) : ''];
+    this.aside.hidden = setAside.length + ignored === 0;
+    this.aside.replaceChildren(h('summary', {}, parts.filter((part) => part !== '').join(', ')),
+      h('p', {}, t('aside.text')),
+      h('ul.files', { tabindex: 0 }, ...setAside.slice(0, 200).map(({ scan, refusal }) => h('li', { 'data-code': refusal?.code ?? '' }, `${scan}: ${refusal ? notice(refusal).text : ''}`))));
+  }
+
+  /**
+   * @param {Line} line
    * @param {Row} row
    * @param {boolean} selected
    */
@@ -97,10 +166,12 @@ export class WorkList {
         h('span.row-name', { title: row.name }, row.name),
         h('span.row-meta', {}, meta(row)),
         h('span.row-state', {}, ...status(row))));
+    /** @type {(what: string, sign: string, act: (key: string) => void) => HTMLElement} */
+    const button = (what, sign, act) => h('button.icon-button.small', { type: 'button', 'data-do': what, 'aria-label': t(`row.${what}`, { name: row.name }), title: t(what), onclick: () => act(row.key) }, sign);
     const buttons = h('span.row-buttons', {},
-      busy && h('button.icon-button.small', { type: 'button', 'aria-label': `Cancel ${row.name}`, title: 'Cancel', onclick: () => this.actions.cancel(row.key) }, '◼'),
-      row.outcome === 'cancelled' && h('button.icon-button.small', { type: 'button', 'aria-label': `Try ${row.name} again`, title: 'Try again', onclick: () => this.actions.retry(row.key) }, '↻'),
-      !busy && h('button.icon-button.small', { type: 'button', 'aria-label': `Remove ${row.name}`, title: 'Remove', onclick: () => this.actions.remove(row.key) }, '×'));
+      busy && button('cancel', '◼', this.actions.cancel),
+      !busy && row.id !== null && row.outcome !== 'classified' && button('retry', '↻', this.actions.retry),
+      !busy && button('remove', '×', this.actions.remove));
     element.replaceChildren(open, buttons, bar);
     if (hadFocus) open.focus({ preventScroll: true });
     if (selected && !line.selected) element.scrollIntoView({ block: 'nearest', inline: 'nearest' });
@@ -108,11 +179,23 @@ export class WorkList {
   }
 }
 
+/**
+ * @template {string} T
+ * @param {string} id
+ * @param {string} label
+ * @param {T[]} values
+ * @param {(value: T) => void} onValue
+ */
+function choice(id, label, values, onValue) {
+  const select = /** @type {HTMLSelectElement} */ (h('select.select', { id, 'data-t-label': label, 'data-t-title': label }, ...values.map((value) => h('option', { value }))));
+  select.addEventListener('change', () => onValue(/** @type {T} */ (select.value)));
+  return select;
+}
+
 /** @param {Row} row */
 function meta(row) {
-  const kind = KINDS[row.kind] ?? '';
-  const parts = [row.slices > 0 ? plural(row.slices, 'slice') : '', kind, row.synthetic ? 'synthetic' : ''];
-  return parts.filter((part) => part !== '').join(' · ');
+  const kind = row.kind === '' ? '' : t(`kind.${row.kind}`);
+  return [row.slices > 0 ? t('slices', { n: row.slices }) : '', kind, row.synthetic ? t('synthetic.short') : ''].filter((part) => part !== '').join(' · ');
 }
 
 /**
@@ -122,24 +205,16 @@ function meta(row) {
  * @returns {Node[]}
  */
 function status(row) {
-  if (row.outcome === 'working') return [h('span', {}, stepOf(row))];
-  if (row.outcome === 'waiting') return [h('span', {}, 'Waiting')];
-  if (row.outcome === 'cancelled') return [h('span', {}, 'Cancelled')];
-  const { report } = row;
-  if (row.outcome === 'refused' || !report?.finding || report.probability === null) return [h('span.mark.mark-refused', { 'aria-hidden': true }), h('span', {}, 'Not answered')];
-  const kind = report.finding === 'bleeding likely' ? 'likely' : report.finding === 'uncertain' ? 'uncertain' : 'none';
-  return [h(`span.mark.mark-${kind}`, { 'aria-hidden': true }), h('span', {}, sentence(report.finding)), h('span.row-percent', {}, percent(report.probability))];
+  const kind = kindOf(row);
+  if (kind === 'open') return [h('span', {}, row.outcome === 'working' ? stepOf(row) : t(`state.${row.outcome}`))];
+  const words = [h(`span.mark.mark-${kind}`, { 'aria-hidden': true }), h('span', {}, t(`finding.${kind}`))];
+  return kind === 'refused' ? words : [...words, h('span.row-percent', {}, percent(row.report?.probability ?? 0))];
 }
 
 /** @param {Row} row */
 export function stepOf(row) {
-  const name = STEPS[row.step] ?? 'Starting';
+  const name = t(`step.${row.step || 'start'}`);
   return row.total > 1 ? `${name} ${row.done} / ${row.total}` : name;
-}
-
-/** @param {string} words */
-function sentence(words) {
-  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 /** @param {Row} row */

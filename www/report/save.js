@@ -3,9 +3,10 @@
  *
  * @param {string} name
  * @param {string} text
+ * @param {string} [type]
  */
-export function save(name, text) {
-  const address = URL.createObjectURL(new Blob([text], { type: 'application/json' }));
+export function save(name, text, type = 'application/json') {
+  const address = URL.createObjectURL(new Blob([text], { type }));
   const link = document.createElement('a');
   link.href = address;
   link.download = name;
