@@ -239,7 +239,7 @@ function speak(language) {
   const other = Object.keys(LANGUAGES).find((code) => code !== language) ?? language;
   const button = byId('language');
   button.textContent = other.toUpperCase();
-  button.setAttribute('aria-label', LANGUAGES[other]?.name ?? other);
+  button.setAttribute('aria-label', `${other.toUpperCase()}, ${LANGUAGES[other]?.name ?? ''}`);
   button.title = LANGUAGES[other]?.name ?? other;
   button.lang = other;
   store.set({ language });
@@ -275,7 +275,9 @@ byId('home').addEventListener('click', (event) => {
 });
 addEventListener('keydown', (event) => {
   const target = event.target instanceof HTMLElement ? event.target : null;
-  if (event.ctrlKey || event.metaKey || event.altKey || target?.closest('input, textarea, select, dialog')) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || target?.closest('input:not([type="range"]), textarea, select, dialog')) return;
+  // A slider has use for arrows, none for letters.
+  if (event.key.length > 1 && target?.closest('input')) return;
   if (event.key.length === 1 && event.key !== '?' && preference('keys') === 'off') return;
   if (event.key === '?') openKeys();
   else if (event.key === 'j' || event.key === 'k') step(event.key === 'j' ? 1 : -1);

@@ -34,16 +34,16 @@ export const PATIENCE_MS = 300_000;
  * Opens the page in a browser of its own, and closes both after the test.
  *
  * @param {import('node:test').TestContext} t
- * @param {{url?: string, backend?: 'cpu'|'webgpu', gpu?: boolean, phase?: string, route?: (context: import('playwright-core').BrowserContext) => Promise<void>}} options
+ * @param {{url?: string, backend?: 'cpu'|'webgpu', gpu?: boolean, phase?: string, route?: (context: import('playwright-core').BrowserContext) => Promise<void>, device?: import('playwright-core').BrowserContextOptions}} options
  */
-export async function openPage(t, { url = URL_OF_PAGE, backend, gpu = backend === 'webgpu', phase = 'ready', route } = {}) {
+export async function openPage(t, { url = URL_OF_PAGE, backend, gpu = backend === 'webgpu', phase = 'ready', route, device = {} } = {}) {
   const netLog = join(mkdtempSync(join(tmpdir(), 'ictus-')), 'net.json');
   const browser = await chromium.launch({
     executablePath: need('ICTUS_CHROMIUM'),
     args: [...QUIET, ...(gpu ? SOFTWARE_GPU : ['--disable-features=WebGPU', '--disable-gpu']), `--log-net-log=${netLog}`],
   });
   t.after(() => browser.close());
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, acceptDownloads: true });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, acceptDownloads: true, ...device });
   await route?.(context);
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE_MS);
@@ -100,6 +100,32 @@ class Page {
       return rows.length >= count && rows.every((row) => ['classified', 'refused', 'cancelled'].includes(row.dataset.outcome));
     }, count);
     return this.page.$$eval('[data-scan]', (rows) => rows.map((row) => ({ ...row.dataset })));
+  }
+
+  /** Which slice the viewer shows, from 1. */
+  async slice() {
+    return Number(await this.page.locator('#ladder').getAttribute('aria-valuenow'));
+  }
+
+  /** Waits until the viewer shows `slice`, from 1. */
+  async atSlice(slice) {
+    await this.page.waitForFunction((slice) => document.querySelector('#ladder')?.getAttribute('aria-valuenow') === String(slice), slice);
+  }
+
+  /** Waits until a film shows a picture, and as long as slices keep arriving in it. */
+  async picture(name) {
+    let last = '';
+    for (;;) {
+      const now = await this.page.$eval(`#film-${name}`, (canvas) => {
+        const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+        let sum = 0;
+        for (let i = 0; i < data.length; i++) sum = (sum * 31 + data[i]) | 0;
+        return data.some((value, i) => i % 4 !== 3 && value > 0) ? String(sum) : '';
+      });
+      if (now !== '' && now === last) return now;
+      last = now;
+      await this.page.waitForTimeout(400);
+    }
   }
 
   /** Facts that the page's diagnostics state. */

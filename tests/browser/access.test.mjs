@@ -1,0 +1,124 @@
+/** Every state of the page, held against the rules of axe-core, in both themes and languages, at every width. */
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { PATIENCE_MS, openPage, phantom, scratch } from './harness.mjs';
+
+const timeout = 2 * PATIENCE_MS;
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+
+/** Faults of the page as it stands, one a line. */
+async function faults(page) {
+  await page.evaluate(AXE);
+  return page.evaluate(async (rules) => {
+    const { violations } = await globalThis.axe.run(document, { runOnly: rules, resultTypes: ['violations'] });
+    return violations.flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) => `${id}: ${target.join(' ')} ${failureSummary}`));
+  }, RULES);
+}
+
+const theme = (page) => page.evaluate(() => document.documentElement.dataset.theme);
+
+/** Holds the state against the rules in the dark and in the light. */
+async function hold(page, what) {
+  for (const _ of [1, 2]) {
+    assert.deepEqual(await faults(page), [], `${what}, ${await theme(page)}`);
+    await page.$eval('#theme', (button) => button.click());
+    // Colours change over a moment.
+    await page.waitForTimeout(400);
+  }
+}
+
+test('no state of the page has a fault that axe-core finds', { timeout }, async (t) => {
+  const opened = await openPage(t, { backend: 'cpu' });
+  const { page } = opened;
+  await hold(page, 'start');
+  const letter = join(scratch(t), 'letter.txt');
+  writeFileSync(letter, 'Dear colleague, the scan is on the disc.\n');
+  const states = [
+    ['bleeding likely', phantom('bleeding', 'dicom', '--seed', '7', '--bleed', 'intraparenchymal:40'), 'bleeding likely'],
+    ['uncertain', phantom('uncertain', 'nifti', '--seed', '5', '--bleed', 'subdural:20'), 'uncertain'],
+    ['reordered', phantom('rotated', 'jpg', '--seed', '7', '--first', '11'), 'no bleeding seen'],
+    ['refused', letter, ''],
+  ];
+  for (const [index, [what, path, finding]] of states.entries()) {
+    await opened.drop(path);
+    const rows = await opened.answers(index + 1);
+    assert.equal(rows[index].finding, finding, `${what} is what it says`);
+    await page.locator('.row-open').nth(index).click();
+    await page.waitForFunction((index) => document.querySelectorAll('.row-open')[index].hasAttribute('aria-current'), index);
+    await page.$$eval('details', (all) => all.forEach((one) => { one.open = true; }));
+    await hold(page, what);
+  }
+  await page.locator('.row-open').first().click();
+  for (const [button, sheet] of [['#engine', 'diagnostics'], ['#open-keys', 'keys'], ['#open-model', 'model']]) {
+    await page.click(button);
+    await page.locator(`#${sheet}[open]`).waitFor();
+    await hold(page, sheet);
+    await page.keyboard.press('Escape');
+  }
+  await page.click('#language');
+  assert.equal(await page.evaluate(() => document.documentElement.lang), 'it');
+  assert.match(await page.locator('#answer').innerText(), /Emorragia probabile/);
+  assert.deepEqual(await faults(page), [], 'Italian');
+  assert.deepEqual(opened.errors, []);
+});
+
+test('at 320 pixels, which is 400 % zoom, nothing is cut off sideways, and forced colours keep every sign', { timeout }, async (t) => {
+  const opened = await openPage(t, { backend: 'cpu', device: { viewport: { width: 320, height: 640 }, forcedColors: 'active', reducedMotion: 'reduce' } });
+  const { page } = opened;
+  /** What reaches past the right edge, and is not within something that scrolls by itself. */
+  const wide = () => page.evaluate(() => (document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('body *')]
+    .filter((element) => element.getBoundingClientRect().right > innerWidth + 1 && !element.closest('.list-body, .unseen, .diagnostics-text')).map((element) => `${element.tagName}.${element.className}`)));
+  assert.deepEqual(await wide(), []);
+  await page.locator('[data-sample="1"]').click();
+  await opened.answers();
+  assert.deepEqual(await wide(), []);
+  await page.click('#language');
+  assert.deepEqual(await wide(), []);
+  assert.ok(await page.locator('.finding .mark').evaluate((mark) => getComputedStyle(mark).backgroundColor !== getComputedStyle(document.body).backgroundColor));
+  assert.deepEqual(await page.evaluate(() => document.getAnimations().length), 0);
+  assert.deepEqual(await faults(page), []);
+  for (const id of ['engine', 'open-keys']) {
+    await page.click(`#${id}`);
+    await page.locator('dialog[open]').waitFor();
+    assert.deepEqual(await wide(), []);
+    await page.keyboard.press('Escape');
+  }
+  assert.deepEqual(opened.errors, []);
+});
+
+test('the page is worked by keyboard alone', { timeout }, async (t) => {
+  const opened = await openPage(t, { backend: 'cpu' });
+  const { page } = opened;
+  const focused = () => page.evaluate(() => document.activeElement?.id || document.activeElement?.getAttribute('data-sample') || document.activeElement?.className);
+  /** Tabs until `wanted` has the focus. */
+  const tabTo = async (wanted) => {
+    for (let i = 0; i < 60; i++) {
+      await page.keyboard.press('Tab');
+      if (await focused() === wanted) return;
+    }
+    assert.fail(`no way by Tab to ${wanted}`);
+  };
+  await tabTo('1');
+  await page.keyboard.press('Enter');
+  await opened.answers();
+  await tabTo('tool-jump');
+  await page.keyboard.press('Enter');
+  const slice = await opened.slice();
+  await page.keyboard.press('PageDown');
+  await opened.atSlice(slice - 5);
+  await page.keyboard.press('?');
+  await page.locator('#keys[open]').waitFor();
+  await page.locator('#letter-keys').focus();
+  await page.keyboard.press('Space');
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('m');
+  await page.waitForTimeout(200);
+  assert.equal(await opened.slice(), slice - 5, 'letters are off');
+  await page.keyboard.press('PageUp');
+  await opened.atSlice(slice);
+  assert.deepEqual(opened.errors, []);
+});
