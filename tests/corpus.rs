@@ -59,7 +59,7 @@ type Row = HashMap<String, String>;
 /// The row of the table of kinds in the README that a case belongs to.
 fn kind(row: &Row) -> &'static str {
     match row["path"].as_str() {
-        path if path.ends_with(".zip") => "containers",
+        path if path.contains(".zip") => "containers",
         path if path.contains("nifti/") => "NIfTI",
         path if path.ends_with("jpg_stack/") || path.ends_with("png_stack/") => "pictures",
         _ => "DICOM",

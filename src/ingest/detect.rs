@@ -1,5 +1,6 @@
 //! What a file is: by its content first, by its name where the content does not say.
 
+use super::images::EXPORT_PICTURES;
 use super::source::{SourceReader, file_name};
 use super::{ByteSource, InputFile};
 use flate2::read::GzDecoder;
@@ -23,10 +24,16 @@ pub(super) enum Content {
     PairData,
     /// JPEG picture.
     Jpeg,
-    /// PNG picture.
-    Png,
+    /// PNG, BMP or WebP picture.
+    Picture,
+    /// TIFF, of one or many pages.
+    Tiff,
     /// Zip container.
     Zip,
+    /// Tar container.
+    Tar,
+    /// Something gzip-compressed that is not NIfTI.
+    Gzip,
     /// Named as DICOM with a content that is not.
     FalseDicom,
     /// Known, but without a reader: what it is with its article, and what to do.
@@ -35,7 +42,6 @@ pub(super) enum Content {
     Other(&'static str),
 }
 
-const EXPORT_PICTURES: &str = "Convert it to JPG or PNG slices, or better, export the scan as DICOM or NIfTI.";
 const UNPACK: &str = "Unpack it and drop the files.";
 
 /// Looks at the first bytes and the name.
@@ -45,7 +51,7 @@ pub(super) fn detect(file: &InputFile) -> io::Result<Content> {
     Ok(if head.is_empty() {
         Content::Empty
     } else if head.starts_with(&[0x1f, 0x8b]) {
-        of_gzip(file.source.as_ref())
+        of_gzip(file.source.as_ref(), &name)
     } else {
         of_head(&head).unwrap_or_else(|| of_name(&name, &head))
     })
@@ -72,23 +78,23 @@ fn of_head(head: &[u8]) -> Option<Content> {
     } else if at(0, &[0xff, 0xd8, 0xff]) {
         Some(Content::Jpeg)
     } else if at(0, b"\x89PNG\r\n\x1a\n") {
-        Some(Content::Png)
+        Some(Content::Picture)
     } else if at(0, b"PK\x03\x04") || at(0, b"PK\x05\x06") {
         Some(Content::Zip)
     } else if at(0, b"BM") && at(6, &[0; 4]) {
-        picture("a BMP picture")
+        Some(Content::Picture)
     } else if at(0, b"II*\0") || at(0, b"MM\0*") {
-        picture("a TIFF picture")
+        Some(Content::Tiff)
     } else if at(0, b"GIF8") {
         picture("a GIF picture")
     } else if at(0, b"RIFF") && at(8, b"WEBP") {
-        picture("a WebP picture")
+        Some(Content::Picture)
     } else if at(4, b"ftyp") {
         picture("a video or a phone photo")
     } else if at(0, b"\0\0\0\x0cjP  ") {
         picture("a JPEG 2000 picture")
     } else if at(257, b"ustar") {
-        archive("a tar archive")
+        Some(Content::Tar)
     } else if at(0, b"7z\xbc\xaf\x27\x1c") {
         archive("a 7-Zip archive")
     } else if at(0, b"Rar!") {
@@ -151,17 +157,16 @@ fn starts_like_a_data_set(head: &[u8]) -> bool {
     }
 }
 
-fn of_gzip(source: &dyn ByteSource) -> Content {
+fn of_gzip(source: &dyn ByteSource, name: &str) -> Content {
     let mut head = Vec::new();
     // A cut stream still gives its first bytes.
     let _ = GzDecoder::new(SourceReader::new(source, 4096)).take(HEAD_BYTES as u64).read_to_end(&mut head);
     match of_head(&head) {
-        Some(Content::Nifti) => Content::Nifti,
-        Some(Content::PairHeader | Content::Dicom | Content::Jpeg | Content::Png | Content::Zip) => {
-            Content::Unsupported("a gzip-compressed file that is not NIfTI", UNPACK)
-        }
-        Some(Content::Unsupported("a tar archive", _)) => Content::Unsupported("a tar.gz archive", UNPACK),
-        _ => Content::Unsupported("a gzip-compressed file without a NIfTI image in it", UNPACK),
+        // Read as they are, since a NIfTI reader unpacks as it goes.
+        Some(found @ (Content::Nifti | Content::PairHeader)) => found,
+        Some(Content::Other(_)) | None if name.ends_with(".img.gz") => Content::PairData,
+        Some(Content::Other(_)) | None => Content::Unsupported("a gzip-compressed file without a scan in it", UNPACK),
+        Some(_) => Content::Gzip,
     }
 }
 

@@ -5,8 +5,8 @@ use super::dicom::{DicomPlan, find_series};
 use super::group::group_pictures;
 use super::images::PicturePlan;
 use super::nifti::{NiftiPlan, pair_up};
-use super::zip::{Budget, entries, unpacked};
-use super::{Fault, InputFile, Progress, ReadError, ReadProgress, RefusedScan, Scan, ScanKind, limits};
+use super::zip::{self, Budget};
+use super::{Fault, InputFile, Progress, ReadError, ReadProgress, RefusedScan, Scan, ScanKind, limits, tar, tiff};
 use std::ops::ControlFlow;
 
 /// What a drop holds.
@@ -58,7 +58,7 @@ impl ScanPlan {
     /// Number of slices, as far as the headers say.
     pub fn slices(&self) -> usize {
         match &self.reader {
-            Reader::Pictures(plan) => plan.files.len(),
+            Reader::Pictures(plan) => plan.slices.len(),
             Reader::Nifti(plan) => plan.slices(),
             Reader::Dicom(plan) => plan.slices(),
         }
@@ -67,7 +67,7 @@ impl ScanPlan {
     /// Paths of the files it will be read from.
     pub fn sources(&self) -> Vec<String> {
         match &self.reader {
-            Reader::Pictures(plan) => plan.files.iter().map(|file| file.path.clone()).collect(),
+            Reader::Pictures(plan) => plan.sources(),
             Reader::Nifti(plan) => plan.sources(),
             Reader::Dicom(plan) => plan.sources(),
         }
@@ -134,13 +134,14 @@ impl Discovery {
         };
         let path = file.path.clone();
         match content {
-            Content::Jpeg | Content::Png => gathered.pictures.push(file),
+            Content::Jpeg | Content::Picture => gathered.pictures.push(file),
+            Content::Tiff => self.gather_tiff(file, gathered),
             Content::Dicom => gathered.dicom.push(file),
             Content::Nifti => self.add_nifti(&file.path, NiftiPlan::of_file(&file)),
             Content::PairHeader => gathered.pair_headers.push(file),
             Content::PairData => gathered.pair_data.push(file),
-            Content::Zip => {
-                if let Err(fault) = self.gather_container(&file, depth, gathered) {
+            Content::Zip | Content::Tar | Content::Gzip => {
+                if let Err(fault) = self.gather_container(&file, content, depth, gathered) {
                     self.refuse(&file.path, &fault);
                 }
             }
@@ -156,15 +157,34 @@ impl Discovery {
         }
     }
 
-    fn gather_container(&mut self, file: &InputFile, depth: usize, gathered: &mut Gathered) -> Result<(), Fault> {
+    /// A file of many pages is a stack of its own; one of a single page is a slice like any picture.
+    fn gather_tiff(&mut self, file: InputFile, gathered: &mut Gathered) {
+        match tiff::pages(&file) {
+            Ok(pages) if pages.len() > 1 => {
+                self.scans.push(ScanPlan { reader: Reader::Pictures(PicturePlan::of_pages(&file, pages)) });
+            }
+            Ok(_) => gathered.pictures.push(file),
+            Err(fault) => self.refuse(&file.path, &fault),
+        }
+    }
+
+    fn gather_container(
+        &mut self,
+        file: &InputFile,
+        content: Content,
+        depth: usize,
+        gathered: &mut Gathered,
+    ) -> Result<(), Fault> {
         if depth >= limits::CONTAINER_DEPTH {
             let detail = format!("it lies in {depth} other containers");
             return Err(Fault::ContainerTooLarge { path: file.path.clone(), detail });
         }
-        let entries = if depth == 0 {
-            entries(file, &mut gathered.budget)?
-        } else {
-            entries(&unpacked(file)?, &mut gathered.budget)?
+        let budget = &mut gathered.budget;
+        let entries = match content {
+            Content::Gzip => vec![Ok(tar::gunzipped(file, budget)?)],
+            Content::Tar => tar::entries(file, budget)?,
+            _ if depth == 0 => zip::entries(file, budget)?,
+            _ => zip::entries(&zip::unpacked(file, budget)?, budget)?,
         };
         if entries.is_empty() {
             return Err(Fault::EmptyContainer { path: file.path.clone() });
@@ -200,7 +220,7 @@ impl Discovery {
         let paths: Vec<&str> = pictures.iter().map(|file| file.path.as_str()).collect();
         for group in group_pictures(&paths) {
             let files = group.members.iter().filter_map(|&member| pictures.get(member)).cloned().collect();
-            self.scans.push(ScanPlan { reader: Reader::Pictures(PicturePlan { name: group.name, files }) });
+            self.scans.push(ScanPlan { reader: Reader::Pictures(PicturePlan::of_files(group.name, files)) });
         }
     }
 

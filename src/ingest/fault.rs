@@ -23,7 +23,7 @@ pub enum Fault {
     },
     /// A file that is none of the kinds that hold a scan.
     #[error(
-        "{path} is {found}, which holds no scan. Drop DICOM files, a NIfTI file (.nii, .nii.gz), JPG or PNG slices, or a zip of them."
+        "{path} is {found}, which holds no scan. Drop DICOM files, a NIfTI file (.nii, .nii.gz), JPG, PNG or TIFF slices, or a zip or tar of them."
     )]
     NotAScan {
         /// The file.
@@ -93,7 +93,7 @@ pub enum Fault {
     },
     /// A picture with more than 8 bits, whose grey levels have no stated meaning.
     #[error(
-        "{path} has 16-bit grey levels, and nothing in a picture says what they mean. Export the scan as DICOM or NIfTI, or as 8-bit pictures with the brain window (level 40, width 120)."
+        "{path} has 16-bit grey levels that do not run from black to white, and nothing in a picture says what they mean. Export the scan as DICOM or NIfTI, or as 8-bit pictures with the brain window (level 40, width 120)."
     )]
     DeepPicture {
         /// The file.
@@ -234,7 +234,7 @@ pub enum Fault {
         detail: String,
     },
     /// A container without anything readable.
-    #[error("{path} holds no scan. Drop DICOM files, a NIfTI file, JPG or PNG slices, or a zip of them.")]
+    #[error("{path} holds no scan. Drop DICOM files, a NIfTI file, JPG, PNG or TIFF slices, or a zip or tar of them.")]
     EmptyContainer {
         /// The container.
         path: String,

@@ -1,14 +1,16 @@
-//! Stacks of 8-bit pictures (JPG, PNG), as teaching files and public data sets hold head CTs.
+//! Stacks of pictures (JPG, PNG, BMP, WebP, TIFF), as teaching files and public data sets hold head CTs.
 //!
 //! A picture says nothing about Hounsfield units, spacing or orientation. The usual brain window is assumed and said.
 
 use super::fault::Fault;
 use super::order::{Repair, Stack, repair};
 use super::source::{file_name, read_whole};
-use super::{InPlane, InputFile, OrderBasis, Progress, ReadError, Scan, ScanKind, SliceOrder, SliceSource, limits};
+use super::{
+    InPlane, InputFile, OrderBasis, Progress, ReadError, Scan, ScanKind, SliceOrder, SliceSource, limits, tiff,
+};
 use crate::report::Warning;
 use crate::volume::{Orientation, Spacing, ValueScale, Volume};
-use image::{DynamicImage, ImageDecoder, ImageReader};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageReader};
 use std::io::Cursor;
 
 /// Centre of the window that pictures are assumed to be made with, in Hounsfield units: the brain window.
@@ -22,61 +24,129 @@ const COLOUR_DISTANCE: u8 = 32;
 const COLOUR_SHARE: f32 = 0.02;
 /// Share of coloured pixels from which the person is told of marks.
 const MARK_SHARE: f32 = 0.0005;
+/// A stack with 16-bit levels is a window from black to white if it reaches these; other levels have no known meaning.
+const DEEP_BLACK: u16 = 0x0100;
+/// The other end.
+const DEEP_WHITE: u16 = 0xf000;
+/// What to do with a picture that cannot be read.
+pub(super) const EXPORT_PICTURES: &str =
+    "Convert it to JPG or PNG slices, or better, export the scan as DICOM or NIfTI.";
 
-/// A stack of pictures that was found, in natural order of the names.
+/// A stack of pictures that was found.
 #[derive(Clone)]
 pub(super) struct PicturePlan {
     pub(super) name: String,
-    pub(super) files: Vec<InputFile>,
+    /// In natural order of the names, or in order of the pages.
+    pub(super) slices: Vec<PictureFile>,
+}
+
+/// A picture: a file, or a page of one.
+#[derive(Clone)]
+pub(super) struct PictureFile {
+    file: InputFile,
+    /// Number of the page, and where its directory begins.
+    page: Option<(usize, u32)>,
+}
+
+impl PictureFile {
+    fn path(&self) -> String {
+        match self.page {
+            Some((number, _)) => format!("{}#{number}", self.file.path),
+            None => self.file.path.clone(),
+        }
+    }
 }
 
 struct Picture {
-    grey: Vec<u8>,
+    /// Levels from 0, black, to 65535, white.
+    grey: Vec<u16>,
     rows: usize,
     columns: usize,
     coloured: f32,
+    /// Whether the levels are finer than 8 bits.
+    deep: bool,
 }
 
 impl PicturePlan {
+    /// A stack of files, in natural order of the names.
+    pub(super) fn of_files(name: String, files: Vec<InputFile>) -> Self {
+        Self { name, slices: files.into_iter().map(|file| PictureFile { file, page: None }).collect() }
+    }
+
+    /// A stack of the pages of a TIFF file, whose directories begin at `pages`.
+    pub(super) fn of_pages(file: &InputFile, pages: Vec<u32>) -> Self {
+        let name = file_name(&file.path).to_owned();
+        let page = |page| PictureFile { file: file.clone(), page: Some(page) };
+        Self { name, slices: pages.into_iter().enumerate().map(page).collect() }
+    }
+
+    pub(super) fn sources(&self) -> Vec<String> {
+        let mut sources: Vec<String> = self.slices.iter().map(|slice| slice.file.path.clone()).collect();
+        sources.dedup();
+        sources
+    }
+
     pub(super) fn read(&self, progress: &mut Progress<'_>) -> Result<Scan, ReadError> {
         let mut voxels: Vec<f32> = Vec::new();
         let mut size: Option<(usize, usize)> = None;
         let mut marked = 0;
-        for (done, file) in self.files.iter().enumerate() {
-            progress.reading(done, self.files.len())?;
-            let picture = decode(file)?;
+        let mut deep: Option<&str> = None;
+        let mut range = (u16::MAX, 0);
+        // The file of the pages, read once.
+        let mut pages: Vec<u8> = Vec::new();
+        for (done, slice) in self.slices.iter().enumerate() {
+            progress.reading(done, self.slices.len())?;
+            let file = &slice.file;
+            let picture = if let Some((_, page)) = slice.page {
+                if pages.is_empty() {
+                    pages = read_whole(file, limits::UNPACKED_BYTES)?;
+                }
+                tiff::turn_to(&mut pages, page);
+                decode(&file.path, &pages)?
+            } else {
+                decode(&file.path, &read_whole(file, limits::PICTURE_BYTES)?)?
+            };
             match size {
                 None => {
-                    Fault::check_shape(&self.name, [self.files.len(), picture.rows, picture.columns])?;
+                    Fault::check_shape(&self.name, [self.slices.len(), picture.rows, picture.columns])?;
                     size = Some((picture.rows, picture.columns));
                 }
                 Some((rows, columns)) if (rows, columns) != (picture.rows, picture.columns) => {
-                    return Err(self.mixed_sizes((rows, columns), file, &picture).into());
+                    return Err(self.mixed_sizes((rows, columns), slice, &picture).into());
                 }
                 Some(_) => {}
             }
             marked += usize::from(picture.coloured > MARK_SHARE);
+            if picture.deep {
+                deep = deep.or(Some(&file.path));
+            }
+            range = picture.grey.iter().fold(range, |(low, high), &level| (low.min(level), high.max(level)));
             let to_hounsfield =
-                |grey: u8| ASSUMED_LEVEL - ASSUMED_WIDTH / 2.0 + f32::from(grey) * ASSUMED_WIDTH / 255.0;
+                |grey: u16| ASSUMED_LEVEL - ASSUMED_WIDTH / 2.0 + f32::from(grey) / 257.0 * ASSUMED_WIDTH / 255.0;
             voxels.extend(picture.grey.into_iter().map(to_hounsfield));
         }
+        if let (Some(path), true) = (deep, range.0 > DEEP_BLACK || range.1 < DEEP_WHITE) {
+            return Err(Fault::DeepPicture { path: path.to_owned() }.into());
+        }
         let (rows, columns) = size.unwrap_or_default();
-        if let [only] = self.files.as_slice() {
-            return Err(Fault::SingleSlice { path: only.path.clone() }.into());
+        if let [only] = self.slices.as_slice() {
+            return Err(Fault::SingleSlice { path: only.file.path.clone() }.into());
         }
         let scale = ValueScale::Windowed { level: ASSUMED_LEVEL, width: ASSUMED_WIDTH };
-        let shape = [self.files.len(), rows, columns];
+        let shape = [self.slices.len(), rows, columns];
         let volume = Volume::new(voxels, shape, Spacing::default(), scale, Orientation::Assumed)
             .map_err(|error| Fault::Damaged { path: self.name.clone(), detail: error.to_string() })?;
-        progress.ordering(self.files.len())?;
+        progress.ordering(self.slices.len())?;
         let (volume, repair) = in_order(volume);
-        let basis = if repair.changed { OrderBasis::Images } else { OrderBasis::Name };
+        let by_name =
+            if self.slices.iter().any(|slice| slice.page.is_some()) { OrderBasis::Stored } else { OrderBasis::Name };
+        let basis = if repair.changed { OrderBasis::Images } else { by_name };
         let order = SliceOrder { basis, as_named: repair.as_named };
         let slices = order
             .as_named
             .iter()
-            .filter_map(|&place| self.files.get(place))
-            .map(|file| SliceSource { path: file.path.clone(), in_plane: InPlane::default() })
+            .filter_map(|&place| self.slices.get(place))
+            .map(|slice| SliceSource { path: slice.path(), in_plane: InPlane::default() })
             .collect();
         let mut warnings = assumptions();
         warnings.extend(repair.warning);
@@ -87,13 +157,14 @@ impl PicturePlan {
         Ok(Scan { name: self.name.clone(), kind: ScanKind::Images, volume, slices, order, warnings })
     }
 
-    fn mixed_sizes(&self, first: (usize, usize), other: &InputFile, picture: &Picture) -> Fault {
+    fn mixed_sizes(&self, first: (usize, usize), other: &PictureFile, picture: &Picture) -> Fault {
         let size = |rows: usize, columns: usize| format!("{columns} x {rows}");
+        let name = |slice: &PictureFile| file_name(&slice.path()).to_owned();
         Fault::MixedSizes {
             name: self.name.clone(),
-            first: self.files.first().map(|file| file_name(&file.path).to_owned()).unwrap_or_default(),
+            first: self.slices.first().map(name).unwrap_or_default(),
             first_size: size(first.0, first.1),
-            other: file_name(&other.path).to_owned(),
+            other: name(other),
             other_size: size(picture.rows, picture.columns),
         }
     }
@@ -124,49 +195,56 @@ pub(super) fn in_order(volume: Volume) -> (Volume, Repair) {
     (volume, repair)
 }
 
-/// Decodes one picture to grey, checking that it is whole, small enough, and grey.
-fn decode(file: &InputFile) -> Result<Picture, Fault> {
-    let bytes = read_whole(file, limits::PICTURE_BYTES)?;
-    if bytes.starts_with(&[0xff, 0xd8]) && !jpeg_ends(&bytes) {
+/// Decodes one picture to grey, checking that it is whole, small enough, and grey, and turning it as its Exif data say.
+fn decode(path: &str, bytes: &[u8]) -> Result<Picture, Fault> {
+    if bytes.starts_with(&[0xff, 0xd8]) && !jpeg_ends(bytes) {
         let detail = "the JPG data end before the end-of-image mark".to_owned();
-        return Err(Fault::Truncated { path: file.path.clone(), detail });
+        return Err(Fault::Truncated { path: path.to_owned(), detail });
     }
-    let damaged = |error: image::ImageError| match error {
-        image::ImageError::IoError(error) => Fault::unreadable(&file.path, &error),
-        error => Fault::Damaged { path: file.path.clone(), detail: error.to_string() },
+    let damaged = |error: ImageError| match error {
+        ImageError::IoError(error) => Fault::unreadable(path, &error),
+        ImageError::Unsupported(error) => {
+            let found = format!("a picture of an unusual kind ({error})");
+            Fault::UnsupportedFormat { path: path.to_owned(), found, advice: EXPORT_PICTURES }
+        }
+        error => Fault::Damaged { path: path.to_owned(), detail: error.to_string() },
     };
-    let reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .map_err(|error| Fault::unreadable(&file.path, &error))?;
-    let decoder = reader.into_decoder().map_err(damaged)?;
+    let reader =
+        ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| Fault::unreadable(path, &error))?;
+    let mut decoder = reader.into_decoder().map_err(damaged)?;
     let (columns, rows) = decoder.dimensions();
-    let (rows, columns) = (rows as usize, columns as usize);
-    Fault::check_shape(&file.path, [1, rows, columns])?;
-    let decoded = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-    let (grey, coloured) = to_grey(decoded).ok_or_else(|| Fault::DeepPicture { path: file.path.clone() })?;
+    Fault::check_shape(path, [1, rows as usize, columns as usize])?;
+    // What cannot be read of the Exif data is no reason to refuse the picture.
+    let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
+    let mut decoded = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    decoded.apply_orientation(orientation);
+    let (rows, columns) = (decoded.height() as usize, decoded.width() as usize);
+    let (grey, coloured, deep) = to_grey(decoded).ok_or_else(|| Fault::DeepPicture { path: path.to_owned() })?;
     if coloured > COLOUR_SHARE {
-        return Err(Fault::ColourPicture { path: file.path.clone(), percent: (coloured * 100.0).ceil() as u32 });
+        return Err(Fault::ColourPicture { path: path.to_owned(), percent: (coloured * 100.0).ceil() as u32 });
     }
-    Ok(Picture { grey, rows, columns, coloured })
+    Ok(Picture { grey, rows, columns, coloured, deep })
 }
 
-/// Grey levels and the share of coloured pixels; `None` for 16-bit levels that are not 8-bit ones repeated.
-fn to_grey(decoded: DynamicImage) -> Option<(Vec<u8>, f32)> {
-    match decoded {
-        DynamicImage::ImageLuma8(grey) => Some((grey.into_raw(), 0.0)),
-        DynamicImage::ImageLumaA8(_) => Some((decoded.into_luma8().into_raw(), 0.0)),
-        DynamicImage::ImageRgb8(_) | DynamicImage::ImageRgba8(_) => {
+/// Grey levels, the share of coloured pixels, and whether levels are finer than 8 bits; `None` for real numbers.
+fn to_grey(decoded: DynamicImage) -> Option<(Vec<u16>, f32, bool)> {
+    let coloured = match decoded.color() {
+        ColorType::L8 | ColorType::La8 | ColorType::L16 | ColorType::La16 => 0.0,
+        ColorType::Rgb8 | ColorType::Rgba8 | ColorType::Rgb16 | ColorType::Rgba16 => {
             let rgb = decoded.to_rgb8();
             let coloured = rgb.pixels().filter(|pixel| is_coloured(pixel.0)).count();
-            let share = coloured as f32 / (rgb.width() as f32 * rgb.height() as f32).max(1.0);
-            Some((decoded.into_luma8().into_raw(), share))
+            coloured as f32 / (rgb.width() as f32 * rgb.height() as f32).max(1.0)
         }
-        deep => {
-            let grey = deep.into_luma16().into_raw();
-            let repeated = grey.iter().all(|&level| level >> 8 == level & 0xff);
-            repeated.then(|| (grey.into_iter().map(|level| (level >> 8) as u8).collect(), 0.0))
-        }
+        _ => return None,
+    };
+    if decoded.color().bytes_per_pixel() == decoded.color().channel_count() {
+        let grey = decoded.into_luma8().into_raw();
+        return Some((grey.into_iter().map(|level| u16::from(level) * 257).collect(), coloured, false));
     }
+    let grey = decoded.into_luma16().into_raw();
+    // Levels of 8 bits are often saved as 16 by repeating them.
+    let deep = grey.iter().any(|&level| level >> 8 != level & 0xff);
+    Some((grey, coloured, deep))
 }
 
 fn is_coloured([red, green, blue]: [u8; 3]) -> bool {
@@ -248,6 +326,48 @@ mod tests {
         let picture: DynamicImage = RgbImage::from_pixel(8, 8, image::Rgb([128; 3])).into();
         let bytes = encode(&picture, ImageFormat::Png);
         assert!(read(vec![file("1.png", bytes.clone()), file("2.png", bytes)]).is_ok());
+    }
+
+    #[test]
+    fn bmp_and_webp_are_read_as_png_is() {
+        let picture: DynamicImage = GrayImage::from_fn(8, 8, |x, y| image::Luma([(x * 30 + y) as u8])).into();
+        let rgb = DynamicImage::from(picture.to_rgb8());
+        let stack = |format: ImageFormat, extension: &str| {
+            let bytes = encode(&rgb, format);
+            let files = (1..3).map(|n| file(&format!("{n}.{extension}"), bytes.clone())).collect();
+            read(files).unwrap().volume.voxels().to_vec()
+        };
+        let expected = stack(ImageFormat::Png, "png");
+        assert_eq!(stack(ImageFormat::Bmp, "bmp"), expected);
+        assert_eq!(stack(ImageFormat::WebP, "webp"), expected);
+        assert_eq!(stack(ImageFormat::Tiff, "tif"), expected);
+    }
+
+    #[test]
+    fn sixteen_bits_from_black_to_white_are_a_window_and_others_are_refused() {
+        let deep = |levels: [u16; 2]| {
+            let picture = image::ImageBuffer::from_fn(4, 4, |x, _| image::Luma([levels[usize::from(x > 1)]]));
+            let bytes = encode(&DynamicImage::ImageLuma16(picture), ImageFormat::Png);
+            read(vec![file("1.png", bytes.clone()), file("2.png", bytes)])
+        };
+        let scan = deep([7, 65_530]).unwrap();
+        assert!((scan.volume.voxels()[0] + 20.0).abs() < 0.1 && (scan.volume.voxels()[2] - 100.0).abs() < 0.1);
+        assert_eq!(deep([24, 3095]).unwrap_err(), "deep_picture");
+        assert_eq!(deep([0x2020, 0x8080]).unwrap().volume.voxels()[0], -20.0 + 32.0 * 120.0 / 255.0);
+    }
+
+    #[test]
+    fn a_picture_is_turned_as_its_exif_data_say() {
+        let picture: DynamicImage = GrayImage::from_fn(16, 8, |x, _| image::Luma([if x < 8 { 0 } else { 255 }])).into();
+        let plain = encode(&picture, ImageFormat::Jpeg);
+        // Orientation 6: to be turned clockwise by a quarter.
+        let mut exif = b"\xff\xe1\0\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0".to_vec();
+        exif.extend([0; 4]);
+        let turned = [&plain[..2], &exif, &plain[2..]].concat();
+        let scan = read(vec![file("1.jpg", turned.clone()), file("2.jpg", turned)]).unwrap();
+        assert_eq!(scan.volume.shape(), [2, 16, 8]);
+        let slice = scan.volume.slice(0).unwrap();
+        assert!(slice[0] < -10.0 && slice[7] < -10.0 && slice[15 * 8] > 90.0);
     }
 
     #[test]

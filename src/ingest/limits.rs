@@ -12,7 +12,7 @@ pub const SLICES: usize = 4096;
 pub const VOXELS: usize = 256 << 20;
 /// Bytes of a file that is read whole (compressed or not).
 pub const WHOLE_FILE_BYTES: u64 = 1 << 30;
-/// Bytes of a file inside a container that has to be unpacked into memory.
+/// Bytes that the containers of one drop may unpack into memory.
 pub const UNPACKED_BYTES: u64 = 512 << 20;
 /// Files in one container.
 pub const CONTAINER_ENTRIES: usize = 100_000;
@@ -20,3 +20,19 @@ pub const CONTAINER_ENTRIES: usize = 100_000;
 pub const CONTAINER_BYTES: u64 = 8 << 30;
 /// Containers inside containers.
 pub const CONTAINER_DEPTH: usize = 3;
+/// How many times its size a file may unpack to; CT reaches ten, a bomb a thousand.
+pub const EXPANSION: u64 = 32;
+/// Bytes that any file may unpack to, however small it is.
+pub const SMALL_BYTES: u64 = 64 << 20;
+
+/// Bytes that `packed` bytes may unpack to.
+pub const fn expanded(packed: u64) -> u64 {
+    let bytes = packed.saturating_mul(EXPANSION);
+    if bytes > SMALL_BYTES { bytes } else { SMALL_BYTES }
+}
+
+/// Bytes that `packed` bytes may unpack to in memory.
+pub const fn unpacked_bytes(packed: u64) -> u64 {
+    let bytes = expanded(packed);
+    if bytes < UNPACKED_BYTES { bytes } else { UNPACKED_BYTES }
+}

@@ -9,8 +9,8 @@
 //! |---|---|---|
 //! | DICOM | implicit, explicit, big-endian, deflated; RLE; JPEG baseline, extended, progressive and lossless; JPEG-LS; JPEG 2000; with or without preamble; multi-frame | HTJ2K, JPEG XL, video; Modality LUT; other modalities |
 //! | NIfTI | versions 1 and 2, Analyze 7.5; one file or pair; gzip; both byte orders; all integer and real types | 4D, colours, complex numbers, half a pair |
-//! | pictures | JPG and PNG, grey or grey stored as colour, 8 bit | colour, 16 bit, mixed sizes, one slice; BMP, TIFF, WebP, GIF |
-//! | containers | zip, also in zip, within [`limits`] | password, tar, 7-Zip, RAR |
+//! | pictures | JPG, PNG, BMP, WebP, TIFF of one or many pages; grey or grey stored as colour; 8 bit, or 16 bit from black to white | colour, other 16 bit, mixed sizes, one slice; GIF |
+//! | containers | zip, tar, gzip, also in each other, within [`limits`] | password, bzip2, xz, 7-Zip, RAR |
 //!
 //! Every file of a drop ends in a scan, in a refusal with a [`Fault::code`], or, where it is harmless beside a scan, in
 //! [`Discovery::set_aside`]. To add a kind: recognise it in `detect`, give it a plan with a `read` like that of
@@ -29,6 +29,8 @@ mod nifti;
 pub mod order;
 mod plausible;
 mod source;
+mod tar;
+mod tiff;
 mod zip;
 
 pub use digest::{Digest, digest};
@@ -88,7 +90,7 @@ pub enum ScanKind {
     Dicom,
     /// A NIfTI file.
     Nifti,
-    /// A stack of 8-bit pictures.
+    /// A stack of pictures.
     Images,
 }
 

@@ -17,16 +17,18 @@ use std::sync::Arc;
 pub(super) struct Budget {
     entries: usize,
     bytes: u64,
+    memory: u64,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { entries: limits::CONTAINER_ENTRIES, bytes: limits::CONTAINER_BYTES }
+        Self { entries: limits::CONTAINER_ENTRIES, bytes: limits::CONTAINER_BYTES, memory: limits::UNPACKED_BYTES }
     }
 }
 
 impl Budget {
-    fn spend(&mut self, path: &str, bytes: u64) -> Result<(), Fault> {
+    /// Counts a file of `bytes` unpacked bytes.
+    pub(super) fn spend(&mut self, path: &str, bytes: u64) -> Result<(), Fault> {
         let over = |detail: String| Fault::ContainerTooLarge { path: path.to_owned(), detail };
         self.entries = self
             .entries
@@ -36,6 +38,21 @@ impl Budget {
             .bytes
             .checked_sub(bytes)
             .ok_or_else(|| over(format!("it would unpack to more than {} GiB", limits::CONTAINER_BYTES >> 30)))?;
+        Ok(())
+    }
+
+    /// Bytes that may still be unpacked into memory.
+    pub(super) fn memory(&self) -> u64 {
+        self.memory
+    }
+
+    /// Counts bytes that were unpacked into memory, up to one more than `limit`.
+    pub(super) fn keep(&mut self, path: &str, bytes: u64, limit: u64) -> Result<(), Fault> {
+        if bytes > limit {
+            let detail = format!("it unpacks to more than {} MiB, as CT never does", limit >> 20);
+            return Err(Fault::ContainerTooLarge { path: path.to_owned(), detail });
+        }
+        self.memory = self.memory.saturating_sub(bytes);
         Ok(())
     }
 }
@@ -59,6 +76,11 @@ pub(super) fn entries(file: &InputFile, budget: &mut Budget) -> Result<Vec<Resul
             return Err(Fault::Encrypted { path: file.path.clone() });
         }
         let path = inner_path(&file.path, &String::from_utf8_lossy(entry.name_raw()));
+        if entry.size() > limits::expanded(entry.compressed_size()) {
+            let detail = format!("it claims to unpack from {} to {} bytes", entry.compressed_size(), entry.size());
+            found.push(Err(Fault::ContainerTooLarge { path, detail }));
+            continue;
+        }
         let start = entry.data_start().ok_or_else(|| Fault::Damaged {
             path: file.path.clone(),
             detail: format!("the directory does not say where {path} begins"),
@@ -73,7 +95,7 @@ pub(super) fn entries(file: &InputFile, budget: &mut Budget) -> Result<Vec<Resul
             }
         };
         let container = Arc::clone(&file.source);
-        let packed = Range { container, start, length: entry.compressed_size(), position: 0 };
+        let packed = Range::new(container, start, entry.compressed_size());
         let source: Arc<dyn ByteSource> = if deflated {
             Arc::new(Deflated { packed, length: entry.size(), open: RefCell::new(None) })
         } else {
@@ -85,12 +107,14 @@ pub(super) fn entries(file: &InputFile, budget: &mut Budget) -> Result<Vec<Resul
 }
 
 /// A container that lies in a container, ready for random access.
-pub(super) fn unpacked(file: &InputFile) -> Result<InputFile, Fault> {
+pub(super) fn unpacked(file: &InputFile, budget: &mut Budget) -> Result<InputFile, Fault> {
+    budget.keep(&file.path, file.source.len(), budget.memory())?;
     let bytes = super::source::read_whole(file, limits::UNPACKED_BYTES)?;
     Ok(InputFile { path: file.path.clone(), source: Arc::new(bytes) })
 }
 
-fn inner_path(container: &str, name: &str) -> String {
+/// Where an entry lies in the drop; `..` is left out.
+pub(super) fn inner_path(container: &str, name: &str) -> String {
     let name = name.replace('\\', "/");
     let parts = name.split('/').filter(|part| !matches!(*part, "" | "." | ".."));
     std::iter::once(container).chain(parts).collect::<Vec<_>>().join("/")
@@ -98,11 +122,17 @@ fn inner_path(container: &str, name: &str) -> String {
 
 /// Bytes of a container that an entry takes; as a reader it starts at the first.
 #[derive(Clone)]
-struct Range {
+pub(super) struct Range {
     container: Arc<dyn ByteSource>,
     start: u64,
     length: u64,
     position: u64,
+}
+
+impl Range {
+    pub(super) fn new(container: Arc<dyn ByteSource>, start: u64, length: u64) -> Self {
+        Self { container, start, length, position: 0 }
+    }
 }
 
 impl ByteSource for Range {
@@ -213,7 +243,7 @@ mod tests {
 
     #[test]
     fn more_than_the_limit_is_not_unpacked() {
-        let mut budget = Budget { entries: 2, bytes: 100 };
+        let mut budget = Budget { entries: 2, bytes: 100, memory: 0 };
         assert!(budget.spend("a.zip", 60).is_ok());
         assert_eq!(budget.spend("a.zip", 60).unwrap_err().code(), "container_too_large");
     }

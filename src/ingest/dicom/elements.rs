@@ -4,8 +4,8 @@
 //! end the tab) and follows nested sequences without a limit. This walk reads no value longer than the bytes at hand, stops at
 //! the pixel data and remembers where they are, and accepts files without preamble or with a wrong transfer syntax.
 
-use crate::ingest::ByteSource;
 use crate::ingest::source::SourceReader;
+use crate::ingest::{ByteSource, limits};
 use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
 use flate2::read::DeflateDecoder;
@@ -17,8 +17,6 @@ use std::sync::Arc;
 const LONGEST_VALUE: u32 = 64 << 10;
 /// Sequences in sequences; enhanced CT needs four.
 const DEEPEST: usize = 12;
-/// Bytes that a deflated data set may unpack to.
-const DEFLATED_BYTES: u64 = 512 << 20;
 /// Most headers fit into one read.
 const WINDOW_BYTES: usize = 32 << 10;
 /// Elements and items kept of one file; enhanced CT of a thousand frames has some ten thousands.
@@ -183,7 +181,7 @@ pub(super) fn parse(source: &Arc<dyn ByteSource>) -> Result<Parsed, ElementError
         reader.seek(SeekFrom::Start(position))?;
         let mut inflated = Vec::new();
         // What a cut stream gives is parsed as far as it goes.
-        let _ = DeflateDecoder::new(reader).take(DEFLATED_BYTES).read_to_end(&mut inflated);
+        let _ = DeflateDecoder::new(reader).take(limits::unpacked_bytes(source.len())).read_to_end(&mut inflated);
         let inflated: Arc<dyn ByteSource> = Arc::new(inflated);
         return data_set(&inflated, 0, transfer_syntax);
     }

@@ -70,7 +70,9 @@ impl DicomPlan {
         let format = first.header.format;
         Fault::check_shape(&self.name, [self.slices.len(), format.rows, format.columns])?;
         let mut voxels = Vec::new();
-        Fault::make_room(&self.name, &mut voxels, self.slices.len() * format.rows * format.columns)?;
+        if self.slices.iter().all(|slice| pixels::fills_its_claim(&slice.header)) {
+            Fault::make_room(&self.name, &mut voxels, self.slices.len() * format.rows * format.columns)?;
+        }
         for (done, &place) in stack.order.iter().enumerate() {
             progress.reading(done, stack.order.len())?;
             if let Some(slice) = self.slices.get(place) {

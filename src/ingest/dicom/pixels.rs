@@ -1,10 +1,13 @@
 //! Stored pixels to Hounsfield units (PS3.5 section 8, PS3.3 section C.7.6.3 and C.11.1).
 
-use super::codecs::{self, Codec, CodecError, FrameShape};
+use super::codecs::{self, Codec, CodecError, FrameFragments, FrameShape};
 use super::elements::{DataSet, EXPLICIT_BIG_ENDIAN, Parsed};
 use super::header::{Frame, Header};
 use crate::ingest::fault::Fault;
 use dicom_dictionary_std::{tags, uids};
+
+/// CT compresses to a half or a tenth.
+const USUAL_COMPRESSION: u64 = 20;
 
 /// How pixels are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +131,30 @@ fn stored_frame(header: &Header, index: usize) -> Result<Vec<u8>, Fault> {
     Ok(bytes)
 }
 
+/// Places of the frames of a file, looked up once: a file of many frames would be walked through as many times.
+fn fragments_of(header: &Header) -> Result<&FrameFragments, CodecError> {
+    if let Some(fragments) = header.fragments.get() {
+        return Ok(fragments);
+    }
+    let found = codecs::fragments(header.source.as_ref(), header.pixels, header.frames.len())?;
+    Ok(header.fragments.get_or_init(|| found))
+}
+
+/// Whether the pixels of a file need about as much room as they claim: a header can claim many compressed frames that
+/// no data follow, and room for them is made only as they come.
+pub(super) fn fills_its_claim(header: &Header) -> bool {
+    let Some(codec) = header.format.codec else { return true };
+    let bytes = || {
+        let fragments = fragments_of(header).ok()?.iter().flatten();
+        Some(fragments.map(|fragment| fragment.end - fragment.start).sum::<u64>())
+    };
+    codec == Codec::Stored
+        || bytes().is_some_and(|bytes| {
+            header.format.frame_bytes().saturating_mul(header.frames.len() as u64)
+                < bytes.saturating_mul(USUAL_COMPRESSION)
+        })
+}
+
 fn decoded_frame(header: &Header, index: usize, codec: Codec) -> Result<Vec<u8>, Fault> {
     let failed = |error: CodecError| match error {
         CodecError::Unsupported(detail) => {
@@ -140,13 +167,7 @@ fn decoded_frame(header: &Header, index: usize, codec: Codec) -> Result<Vec<u8>,
     let format = &header.format;
     let shape = FrameShape { rows: format.rows, columns: format.columns, pixel_bytes: format.pixel_bytes() };
     let source = header.source.as_ref();
-    // Looked up once a file: a file of many frames would be walked through as many times.
-    let fragments = if let Some(fragments) = header.fragments.get() {
-        fragments
-    } else {
-        let found = codecs::fragments(source, header.pixels, header.frames.len()).map_err(failed)?;
-        header.fragments.get_or_init(|| found)
-    };
+    let fragments = fragments_of(header).map_err(failed)?;
     let fragments = fragments.get(index).map(Vec::as_slice).unwrap_or_default();
     let bytes = codecs::frame_bytes(source, fragments).map_err(failed)?;
     codec.decode(&bytes, shape).map_err(failed)

@@ -245,6 +245,101 @@ fn functional_groups_place_and_scale_the_frames_of_an_enhanced_file() {
     }
 }
 
+/// A file of frames of 2 x 2 pixels in fragments, by hand: offset table, then fragments.
+fn encapsulated(syntax: &str, frames: usize, table: &[u8], fragments: &[&[u8]]) -> Vec<u8> {
+    let mut object = slice(1, 0.0);
+    object.remove_element(tags::PIXEL_DATA);
+    object.remove_element(tags::IMAGE_POSITION_PATIENT);
+    text(&mut object, tags::NUMBER_OF_FRAMES, VR::IS, &frames.to_string());
+    let mut bytes = write(object, uids::EXPLICIT_VR_LITTLE_ENDIAN);
+    let stated = bytes.windows(20).position(|window| window == b"1.2.840.10008.1.2.1\0").unwrap();
+    // The meta group has room for a transfer syntax of any length once its own length is mended.
+    let mut padded = syntax.as_bytes().to_vec();
+    padded.resize(padded.len().next_multiple_of(2), 0);
+    bytes[stated - 2..stated].copy_from_slice(&(padded.len() as u16).to_le_bytes());
+    let meta = u32::from_le_bytes(bytes[140..144].try_into().unwrap()) + padded.len() as u32 - 20;
+    bytes[140..144].copy_from_slice(&meta.to_le_bytes());
+    bytes.splice(stated..stated + 20, padded);
+    bytes.extend(b"\xe0\x7f\x10\x00OW\0\0\xff\xff\xff\xff");
+    for item in std::iter::once(&table).chain(fragments) {
+        bytes.extend(b"\xfe\xff\x00\xe0");
+        bytes.extend((item.len() as u32).to_le_bytes());
+        bytes.extend(*item);
+    }
+    bytes.extend(b"\xfe\xff\xdd\xe0\0\0\0\0");
+    bytes
+}
+
+/// A lossless JPEG frame of 2 x 2 pixels that all have the value 32768 + `value` (less the sign: -32768 + `value`).
+fn tiny_jpeg(value: u8) -> Vec<u8> {
+    let mut bytes = vec![0xff, 0xd8, 0xff, 0xc3, 0, 11, 16, 0, 2, 0, 2, 1, 1, 0x11, 0];
+    // Two codes of two bits: 0 for no difference, 1 for one of eight bits.
+    bytes.extend([0xff, 0xc4, 0, 21, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8]);
+    bytes.extend([0xff, 0xda, 0, 8, 1, 1, 0, 1, 0, 0]);
+    // 01, then the value, then 00 00 00: sixteen bits. Values have their highest bit set, so they are positive.
+    let bits = 1_u16 << 14 | u16::from(value | 0x80) << 6;
+    bytes.extend(bits.to_be_bytes());
+    bytes.extend([0xff, 0xd9]);
+    bytes
+}
+
+#[test]
+fn frames_in_several_fragments_are_told_apart_with_and_without_an_offset_table() {
+    let [first, second] = [tiny_jpeg(0x85), tiny_jpeg(0x86)];
+    let parts: [&[u8]; 4] = [&first[..20], &first[20..], &second[..40], &second[40..]];
+    let start = (first.len() + 16) as u32;
+    let table = [0_u32.to_le_bytes(), start.to_le_bytes()].concat();
+    let [a, b] = [0x85_i32, 0x86].map(|value| (value - 32768) as f32);
+    for table in [&table[..], &[]] {
+        let bytes = encapsulated(uids::JPEG_LOSSLESS_SV1, 2, table, &parts);
+        let scan = read(vec![file("m.dcm", bytes)]).unwrap();
+        let mut values: Vec<f32> = scan.volume.voxels().to_vec();
+        values.sort_by(f32::total_cmp);
+        values.dedup();
+        // The levels are signed: 32768 + value is -32768 + value.
+        assert_eq!(values, [a, b]);
+    }
+}
+
+#[test]
+fn frames_that_no_data_follow_are_refused_without_room_being_made() {
+    let frame = tiny_jpeg(0x85);
+    assert_eq!(
+        read(vec![file("m.dcm", encapsulated(uids::JPEG_LOSSLESS_SV1, 4000, &[], &[&frame]))]).unwrap_err(),
+        "damaged"
+    );
+}
+
+#[test]
+fn compressions_without_a_decoder_are_refused_by_name() {
+    for syntax in [uids::HTJ2K_LOSSLESS, uids::JPEGXL_LOSSLESS, uids::MPEG2MPML, "1.2.840.10008.1.2.4.52"] {
+        let bytes = encapsulated(syntax, 1, &[], &[&[0; 8]]);
+        assert_eq!(read(vec![file("a.dcm", bytes)]).unwrap_err(), "unsupported_ts", "{syntax}");
+    }
+}
+
+#[test]
+fn a_deflated_data_set_is_read_and_a_bomb_is_not() {
+    use flate2::{Compression, write::DeflateEncoder};
+    use std::io::Write;
+    let plain = write(slice(1, 0.0), uids::EXPLICIT_VR_LITTLE_ENDIAN);
+    let start = 144 + u32::from_le_bytes(plain[140..144].try_into().unwrap()) as usize;
+    let deflated = |padding: usize| {
+        let mut packer = DeflateEncoder::new(Vec::new(), Compression::fast());
+        if padding > 0 {
+            packer.write_all(b"\x08\x00\x00\x01OB\0\0").unwrap();
+            packer.write_all(&(padding as u32).to_le_bytes()).unwrap();
+            packer.write_all(&vec![0; padding]).unwrap();
+        }
+        packer.write_all(&plain[start..]).unwrap();
+        let head = encapsulated(uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, 1, &[], &[]);
+        let start = 144 + u32::from_le_bytes(head[140..144].try_into().unwrap()) as usize;
+        [&head[..start], &packer.finish().unwrap()].concat()
+    };
+    assert_eq!(read(vec![file("a.dcm", deflated(0))]).unwrap().volume.voxels(), PIXELS.map(f32::from));
+    assert_eq!(read(vec![file("a.dcm", deflated(100 << 20))]).unwrap_err(), "damaged");
+}
+
 #[test]
 fn values_stated_to_be_something_else_are_of_unknown_scale() {
     let mut object = slice(1, 0.0);

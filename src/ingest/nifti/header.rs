@@ -144,6 +144,8 @@ struct Raw {
     quaternion: [f64; 3],
     rows: [[f64; 4]; 3],
     pair: bool,
+    /// Where voxels in the same file begin at the earliest.
+    least_offset: u64,
 }
 
 impl Header {
@@ -180,6 +182,7 @@ fn nifti1(fields: &Fields<'_>) -> Result<Raw, Fault> {
             fields.series(312, 4, Fields::float)?,
         ],
         pair: magic != b"n+1",
+        least_offset: 352,
     })
 }
 
@@ -201,6 +204,7 @@ fn nifti2(fields: &Fields<'_>) -> Result<Raw, Fault> {
             fields.series(464, 8, Fields::double)?,
         ],
         pair: fields.bytes.get(4..7) == Some(b"ni2"),
+        least_offset: 544,
     })
 }
 
@@ -251,7 +255,8 @@ impl Raw {
             directions: affine.map(|columns| columns.map(|[x, y, z]| [-x, -y, z])),
             slope: if has_slope { self.slope } else { 1.0 },
             intercept: if has_slope { self.intercept } else { 0.0 },
-            offset: self.offset as u64,
+            // Some writers leave the field empty; in one file the voxels cannot begin before the header ends.
+            offset: if self.pair { self.offset as u64 } else { (self.offset as u64).max(self.least_offset) },
             pair: self.pair,
         })
     }

@@ -181,6 +181,23 @@ fn a_time_axis_is_refused_unless_it_is_one_long() {
 }
 
 #[test]
+fn a_pair_may_be_compressed_and_an_empty_offset_is_that_of_the_header() {
+    let gzip = |bytes: &[u8]| {
+        let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+        packer.write_all(bytes).unwrap();
+        packer.finish().unwrap()
+    };
+    let mut maker = Maker::first(false, [2, 2, 1], 4);
+    maker.bytes[344..348].copy_from_slice(b"ni1\0");
+    maker.put(108, 0_f32.to_le_bytes());
+    let (header, data) = (gzip(&maker.with(&[])), gzip(&shorts(&VALUES, false)));
+    assert_eq!(read(&[("a.hdr.gz", header), ("a.img.gz", data)]).unwrap().volume.voxels()[..1], [1200.0]);
+    let mut maker = Maker::first(false, [2, 2, 1], 4);
+    maker.put(108, 0_f32.to_le_bytes());
+    assert_eq!(read(&[("a.nii", maker.with(&shorts(&VALUES, false)))]).unwrap().volume.voxels()[..1], [1200.0]);
+}
+
+#[test]
 fn a_file_that_is_too_short_is_truncated() {
     assert_eq!(read(&[("a.nii", Maker::first(false, [2, 2, 1], 4).with(&[0; 7]))]).unwrap_err(), "truncated");
 }

@@ -108,6 +108,12 @@ pub(super) fn fragments(
         return Ok(vec![fragments]);
     }
     let offsets = offsets(source, &table)?;
+    if offsets.is_empty() {
+        let frames = by_marks(source, &fragments)?;
+        if frames.len() == count {
+            return Ok(frames);
+        }
+    }
     if offsets.len() != count || !offsets.is_sorted() {
         let detail = format!(
             "{count} frames are in {} fragments, and the offset table does not tell them apart",
@@ -123,6 +129,19 @@ pub(super) fn fragments(
         let frame = offsets.partition_point(|&offset| offset <= start).saturating_sub(1);
         if let Some(frame) = frames.get_mut(frame) {
             frame.push(fragment);
+        }
+    }
+    Ok(frames)
+}
+
+/// Frames without an offset table: each begins with the mark of a JPEG, JPEG-LS or JPEG 2000 stream (PS3.5 A.4).
+fn by_marks(source: &dyn ByteSource, fragments: &[Range<u64>]) -> Result<FrameFragments, CodecError> {
+    let mut frames: FrameFragments = Vec::new();
+    for fragment in fragments {
+        let starts = matches!(*source.read_at(fragment.start, 2)?, [0xff, 0xd8 | 0x4f]);
+        match frames.last_mut() {
+            Some(frame) if !starts => frame.push(fragment.clone()),
+            _ => frames.push(vec![fragment.clone()]),
         }
     }
     Ok(frames)
