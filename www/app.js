@@ -7,13 +7,14 @@ import { Answer } from './answer/answer.js';
 import { markReady, openAgain, openDiagnostics, openKeys, openModel, openPrivacy } from './about/sheets.js';
 import { byId, h } from './dom.js';
 import { wireDrop } from './drop/drop.js';
-import { EngineClient } from './engine/client.js';
 import { probe, startGpu } from './engine/gpu.js';
+import { Session } from './engine/session.js';
 import { hasGpuEngine } from './engine/source.js';
 import { keepOffline } from './offline/offline.js';
-import { LANGUAGES, preferredLanguage, setLanguage, t, translate } from './i18n/i18n.js';
+import { LANGUAGES, notice, preferredLanguage, setLanguage, t, translate } from './i18n/i18n.js';
 import { preference, remember } from './preferences.js';
 import { csv } from './report/csv.js';
+import { reportLines } from './report/lines.js';
 import { keySlicesOf, pageOf } from './report/print.js';
 import { fileName, save } from './report/save.js';
 import { Scans } from './scans.js';
@@ -23,7 +24,7 @@ import { arranged } from './worklist/arrange.js';
 import { drawThumbnail, WorkList } from './worklist/worklist.js';
 
 const store = new Store();
-const engine = new EngineClient(onEngineEvent);
+const engine = new Session(onEngineEvent);
 const engineUp = engine.start();
 /** Largest difference from the trainer's logits in the golden self-test for which an engine is trusted. */
 const TOLERANCE = 1e-4;
@@ -54,7 +55,7 @@ const workList = new WorkList(byId('worklist'), {
   retry: (key) => scans.retry(key),
   remove: (key) => scans.remove(key),
   cancelAll: () => scans.cancelAll(),
-  exportAll: () => save('ictus-scans.jsonl', store.state.rows.flatMap(({ report }) => (report ? [`${JSON.stringify(report)}\n`] : [])).join('')),
+  exportAll: () => save('ictus-scans.jsonl', reportLines(store.state.rows)),
   exportCsv: () => save('ictus-scans.csv', csv(store.state.rows), 'text/csv'),
   printAll: () => print(arranged(store.state).map(({ key }) => key)),
   arrange: (change) => store.set(change),
@@ -122,9 +123,9 @@ async function start() {
   }
   showSamples();
   store.set({ phase: 'usable' });
-  const spare = engine.prepareSpare();
+  const spares = engine.prepareSpares();
   await startBackend();
-  await spare;
+  await spares;
   await keepOffline(gpuFetched);
   await engine.call('seal');
   // Timings of requests that are under way arrive a moment later; they belong to loading.
@@ -198,11 +199,14 @@ function onEngineEvent(message) {
     const { backend } = store.state;
     store.set({ backend: { ...backend, name: 'cpu', settled: true, reason: `CPU, since the GPU failed. ${message.reason}` } });
     say(t('badge.gpuLost'));
-  } else if (message.event === 'crashed') {
-    scans.restart((fault) => {
-      store.set({ phase: 'failed', fault });
-      showFault(fault);
-    });
+  } else if (message.event === 'restarted') {
+    const { backend } = store.state;
+    store.set({ backend: { ...backend, name: 'cpu', reason: 'CPU. The engine was restarted after a crash.' } });
+    scans.restarted(message.lost);
+  } else if (message.event === 'stopped') {
+    const fault = { ...message.reason, message: notice(message.reason).text };
+    store.set({ phase: 'failed', fault });
+    showFault(fault);
   }
 }
 

@@ -8,6 +8,8 @@
  *   self_test(): Promise<number>, free(): void}} Network
  */
 
+import { seal } from './engine/seal.js';
+
 /** Largest difference from the CPU's logits in the golden self-test for which the GPU is trusted. */
 const TOLERANCE = 1e-4;
 
@@ -24,7 +26,8 @@ async function start(port) {
   const response = await fetch(url('models/compact.safetensors'));
   if (!response.ok) throw new Error(`The weights could not be fetched (HTTP ${response.status}).`);
   const weights = new Uint8Array(await response.arrayBuffer());
-  // From here on no request is made: the page may call itself ready while the shaders compile.
+  // From here on no request is made, and none can be: the page may call itself ready while the shaders compile.
+  seal();
   postMessage({ event: 'fetched' });
   /** @type {Network} */
   const network = await glue.Network.load(weights);

@@ -8,22 +8,14 @@
 import { percent, t } from './i18n/i18n.js';
 
 export class Scans {
-  /**
-   * Everything that was given to the engine, in order: a restarted engine gets it again and finds the same numbers.
-   *
-   * @type {({paths: string[], files: File[]} | {index: number})[]}
-   */
-  #given = [];
-  /** Calls that make the engine number scans go one at a time, so that `#given` and the numbers agree. */
+  /** Drops go in one at a time, so that their lines stand in the order in which they came. */
   #adding = Promise.resolve();
   #pumping = false;
   #nextKey = 0;
-  /** Settles when a crashed engine has been replaced. */
-  #restarted = Promise.resolve();
 
   /**
    * @param {import('./state.js').Store} store
-   * @param {import('./engine/client.js').EngineClient} engine
+   * @param {import('./engine/session.js').Session} engine
    * @param {{engineUp: Promise<unknown>, forced: string|null, say: (words: string) => void}} page
    */
   constructor(store, engine, { engineUp, forced, say }) {
@@ -41,8 +33,7 @@ export class Scans {
     this.#add(t('drop'), async () => {
       const files = await drop;
       await this.engineUp;
-      this.#found(await this.engine.call('addFiles', files));
-      this.#given.push(files);
+      this.#found(await this.engine.add('addFiles', files));
     });
   }
 
@@ -53,8 +44,7 @@ export class Scans {
   addSample(index, title) {
     this.#add(t('sample'), async () => {
       await this.engineUp;
-      this.#found(await this.engine.call('addSample', { index }), title());
-      this.#given.push({ index });
+      this.#found(await this.engine.add('addSample', { index }), title());
     });
   }
 
@@ -142,10 +132,11 @@ export class Scans {
       this.say(report.finding && report.probability !== null ? `${name}: ${t(`says.${report.finding}`)}, ${percent(report.probability)}` : `${name}: ${t('finding.refused')}. ${report.refusal?.message ?? ''}`);
     } catch (error) {
       const refusal = /** @type {Notice} */ (error);
-      if (refusal.code === 'engine_crashed') await this.#restarted;
       // Cancelled and perhaps already asked for again, while this attempt was on its way out.
       if (store.row(key)?.outcome !== 'working') return;
       if (refusal.code === 'cancelled') store.setRow(key, { outcome: 'cancelled' });
+      // Not this scan's fault: the next engine looks at it.
+      else if (refusal.code === 'engine_restarted') store.setRow(key, { outcome: 'waiting' });
       else store.setRow(key, { outcome: 'refused', refusal });
     }
   }
@@ -154,7 +145,7 @@ export class Scans {
   cancel(key) {
     const row = this.store.row(key);
     if (!row) return;
-    if (row.outcome === 'working' && row.id !== null) void this.engine.cancel(row.id);
+    if (row.outcome === 'working' && row.id !== null) this.engine.cancel(row.id);
     this.store.setRow(key, { outcome: 'cancelled' });
     this.say(`${row.name}: ${t('state.cancelled')}`);
   }
@@ -181,14 +172,14 @@ export class Scans {
     const index = rows.findIndex((candidate) => candidate.key === key);
     const rest = rows.filter((candidate) => candidate.key !== key);
     this.store.set({ rows: rest, selected: selected === key ? (rest[Math.min(index, rest.length - 1)]?.key ?? null) : selected });
-    if (row && row.id !== null) void this.engine.call('remove', { id: row.id }).catch(() => {});
+    if (row && row.id !== null) this.engine.remove(row.id);
   }
 
   removeAll() {
     this.cancelAll();
     const { rows } = this.store.state;
     this.store.set({ rows: [], selected: null, setAside: [], ignored: 0, search: '', filter: 'all', sort: 'added' });
-    for (const { id } of rows) if (id !== null) void this.engine.call('remove', { id }).catch(() => {});
+    for (const { id } of rows) if (id !== null) this.engine.remove(id);
   }
 
   /**
@@ -198,7 +189,7 @@ export class Scans {
   async useNamedOrder(key, named) {
     const row = this.store.row(key);
     if (!row || row.id === null) return;
-    await this.engine.call('useNamedOrder', { id: row.id, named });
+    await this.engine.useNamedOrder(row.id, named);
     this.store.setRow(key, { namedOrder: named, outcome: 'waiting', report: null, view: null });
     this.pump();
   }
@@ -236,26 +227,19 @@ export class Scans {
   }
 
   /**
-   * Puts the spare engine in the place of one that crashed, and gives it all that the first one had.
+   * A fresh engine has all scans again, but for those that it did not find in their files.
    *
-   * @param {(fault: Notice) => void} onFault
+   * @param {number[]} lost
    */
-  restart(onFault) {
-    this.#restarted = this.#restart(onFault);
-  }
-
-  /** @param {(fault: Notice) => void} onFault */
-  async #restart(onFault) {
-    const { engine, store } = this;
-    if (!engine.takeSpare()) {
-      onFault({ code: 'engine_crashed', message: t('fault.again') });
-      return;
+  restarted(lost) {
+    for (const { key, id, outcome } of this.store.state.rows) {
+      if (id === null || !lost.includes(id)) continue;
+      /** @type {Partial<Row>} An answer that was given stays. */
+      const refused = { outcome: 'refused', refusal: { code: 'files_changed', message: 'The engine was restarted and did not find this scan in its files again. Drop them once more.' } };
+      this.store.setRow(key, { id: null, view: null, ...(outcome === 'waiting' || outcome === 'working' ? refused : {}) });
     }
-    await engine.start();
-    if (store.state.model) await engine.loadModel();
-    await engine.call('seal');
-    for (const drop of this.#given) await engine.call('index' in drop ? 'addSample' : 'addFiles', drop);
-    const { backend } = store.state;
-    store.set({ backend: { ...backend, name: 'cpu', reason: 'CPU. The engine was restarted after a crash.' } });
+    // The slices in view went with the old engine.
+    const { selected } = this.store.state;
+    if (selected) void this.select(selected);
   }
 }

@@ -48,6 +48,8 @@
  * @property {number|null} row_mm
  * @property {number|null} column_mm
  * @property {{level: number, width: number}|null} window The window that 8-bit pictures were taken with.
+ * @property {boolean} hounsfield The values are stored Hounsfield units, neither guessed from a window nor of an unknown scale.
+ * @property {number} quarter_turns By how many the head is turned clockwise in the slices, 0 to 3; 0 until it was looked at.
  * @property {boolean} orientation_stated
  * @property {string} order_basis
  * @property {number[]} as_named

@@ -1,3 +1,5 @@
+import { seal } from './engine/seal.js';
+
 /**
  * The worker that holds the scans: reads them, prepares them, runs the network on the CPU (or hands its input to the GPU
  * worker), and serves slices to the viewer. The page only ever talks to it by messages, so it never blocks.
@@ -5,7 +7,7 @@
  * @typedef {import('./types.js').Found} Found
  * @typedef {{free(): void, load_model(bytes: Uint8Array): string, self_test(): Promise<number>, samples(): string,
  *   sample_thumbnail(index: number): import('./types.js').Thumbnail & {free?(): void},
- *   add_files(paths: string[], files: File[]): string, add_sample(index: number): string,
+ *   number_from(first: number): void, add_files(paths: string[], files: File[]): string, add_sample(index: number): string,
  *   screen(id: number, progress: Function, pause: Function, remote: Function): Promise<string>,
  *   thumbnail(id: number): import('./types.js').Thumbnail & {free?(): void},
  *   use_named_order(id: number, named: boolean): void, open(id: number, progress: Function): string,
@@ -118,21 +120,6 @@ function keepNetInput(id, hounsfield, mask, shape) {
   if (netInputs.size > NET_INPUTS_KEPT && oldest !== undefined) netInputs.delete(oldest);
 }
 
-/**
- * Takes away every way out of this worker, once all it needs is here. The policy of the page does not reach into a
- * worker on servers that send no headers; this does.
- */
-function seal() {
-  const scope = /** @type {any} */ (globalThis);
-  for (const name of ['fetch', 'XMLHttpRequest', 'WebSocket', 'WebSocketStream', 'WebTransport', 'EventSource', 'Worker', 'importScripts', 'BroadcastChannel', 'RTCPeerConnection', 'indexedDB', 'caches']) {
-    try {
-      Object.defineProperty(scope, name, { value: undefined, configurable: false, writable: false });
-    } catch {
-      scope[name] = undefined;
-    }
-  }
-}
-
 const methods = {
   /** Fetches the JavaScript of the engine, so that starting it later needs no network. */
   async prepare() {
@@ -178,13 +165,15 @@ const methods = {
     gpu = null;
   },
 
-  /** @param {{paths: string[], files: File[]}} drop */
-  addFiles({ paths, files }) {
+  /** @param {{paths: string[], files: File[], from?: number}} drop `from` is the number that its first scan gets. */
+  addFiles({ paths, files, from }) {
+    if (from !== undefined) engine.number_from(from);
     return JSON.parse(engine.add_files(paths, files));
   },
 
-  /** @param {{index: number}} sample */
-  addSample({ index }) {
+  /** @param {{index: number, from?: number}} sample */
+  addSample({ index, from }) {
+    if (from !== undefined) engine.number_from(from);
     return JSON.parse(engine.add_sample(index));
   },
 
@@ -269,11 +258,18 @@ async function compile(address) {
 }
 
 /**
+ * The engine's own mistakes, after which its memory cannot be trusted; a stack that is too deep comes as a `RangeError`.
+ *
+ * @param {unknown} error
+ */
+const isTrap = (error) => error instanceof WebAssembly.RuntimeError || error instanceof RangeError;
+
+/**
  * @param {unknown} error
  * @returns {{code: string, message: string}}
  */
 function asNotice(error) {
-  if (error instanceof WebAssembly.RuntimeError) {
+  if (isTrap(error)) {
     return { code: 'engine_crashed', message: 'The engine stopped on this scan. The other scans go on in a fresh one; please tell us about it.' };
   }
   if (typeof error === 'object' && error !== null && 'code' in error && 'message' in error) {
@@ -281,6 +277,20 @@ function asNotice(error) {
   }
   return { code: 'unexpected', message: String(error instanceof Error ? error.message : error) };
 }
+
+/**
+ * What traps in a step that the engine takes later reaches no caller: the call would wait for ever.
+ *
+ * @param {Event} event
+ * @param {unknown} error
+ */
+function uncaught(event, error) {
+  if (!isTrap(error)) return;
+  event.preventDefault();
+  postMessage({ event: 'crashed', notice: asNotice(error) });
+}
+addEventListener('error', (event) => uncaught(event, event.error));
+addEventListener('unhandledrejection', (event) => uncaught(event, event.reason));
 
 onmessage = async ({ data: { call, method, options } }) => {
   try {

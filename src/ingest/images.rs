@@ -6,7 +6,8 @@ use super::fault::Fault;
 use super::order::{Repair, Stack, repair};
 use super::source::{file_name, read_whole};
 use super::{
-    InPlane, InputFile, OrderBasis, Progress, ReadError, Scan, ScanKind, SliceOrder, SliceSource, limits, tiff,
+    InPlane, InputFile, OrderBasis, Progress, ReadError, Scan, ScanKind, SliceOrder, SliceSource, Unrepaired, limits,
+    tiff,
 };
 use crate::report::Warning;
 use crate::volume::{Orientation, Spacing, ValueScale, Volume};
@@ -140,8 +141,9 @@ impl PicturePlan {
         let (volume, repair) = in_order(volume);
         let by_name =
             if self.slices.iter().any(|slice| slice.page.is_some()) { OrderBasis::Stored } else { OrderBasis::Name };
-        let basis = if repair.changed { OrderBasis::Images } else { by_name };
-        let order = SliceOrder { basis, as_named: repair.as_named };
+        let unrepaired = repair.changed.then(|| Unrepaired { basis: by_name, places: repair.as_named.clone() });
+        let basis = if unrepaired.is_some() { OrderBasis::Images } else { by_name };
+        let order = SliceOrder { basis, as_named: repair.as_named, unrepaired };
         let slices = order
             .as_named
             .iter()

@@ -104,7 +104,7 @@ pub enum OrderBasis {
     InstanceNumber,
     /// The order of storage inside one file (NIfTI, multi-frame).
     Stored,
-    /// The file names, in natural order, and the images agree with it.
+    /// The file names, in natural order: the images agree with it, or the person asked for it (`order_by_request`).
     Name,
     /// The images themselves: the order by name was wrong and was repaired.
     Images,
@@ -117,6 +117,17 @@ pub struct SliceOrder {
     pub basis: OrderBasis,
     /// `as_named[i]` is the place that slice `i` of the volume has in the order of the file names (or of storage).
     pub as_named: Vec<usize>,
+    /// What the images changed; `None` where they changed nothing.
+    pub unrepaired: Option<Unrepaired>,
+}
+
+/// The order of the slices before it was repaired.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unrepaired {
+    /// What had decided it.
+    pub basis: OrderBasis,
+    /// `places[i]` is the place that slice `i` of the volume had in it.
+    pub places: Vec<usize>,
 }
 
 impl SliceOrder {
@@ -161,6 +172,28 @@ pub struct Scan {
     pub order: SliceOrder,
     /// What the person should know.
     pub warnings: Vec<Warning>,
+}
+
+impl Scan {
+    /// The scan with its slices in the order in which they stood before the images changed it, as a person may ask for;
+    /// the scan as it is where nothing was changed. Warns `order_by_request`, since the images speak against that order.
+    #[must_use]
+    pub fn unrepaired(&self) -> Self {
+        let mut scan = self.clone();
+        let Some(Unrepaired { basis, places }) = scan.order.unrepaired.take() else { return scan };
+        let mut order: Vec<usize> = (0..places.len()).collect();
+        order.sort_by_key(|&slice| places.get(slice));
+        scan.volume = self.volume.with_slice_order(&order);
+        scan.slices = order.iter().filter_map(|&slice| self.slices.get(slice)).cloned().collect();
+        scan.order.as_named = order.iter().filter_map(|&slice| self.order.as_named.get(slice)).copied().collect();
+        scan.order.basis = basis;
+        scan.warnings.retain(|warning| warning.code != "slices_reordered");
+        scan.warnings.push(Warning::new(
+            "order_by_request",
+            "The slices stand as before the repair, because you asked for it. By the pictures this is not the order of the head: neighbouring slices may be far apart, and the answer may be wrong.",
+        ));
+        scan
+    }
 }
 
 /// A scan or a file that could not be read.
@@ -239,5 +272,46 @@ impl<'a> Progress<'a> {
 
     fn report(&mut self, progress: ReadProgress) -> Result<(), ReadError> {
         if (self.callback)(progress).is_break() { Err(ReadError::Cancelled) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::volume::{Orientation, Spacing, ValueScale};
+
+    #[test]
+    fn before_the_repair_slices_stand_as_they_were_read_whatever_their_files_are_called() {
+        // Read by instance number as c, a, b; repaired to a, b, c.
+        let volume = Volume::new(
+            vec![1.0, 2.0, 0.0],
+            [3, 1, 1],
+            Spacing::default(),
+            ValueScale::Hounsfield,
+            Orientation::Stated,
+        );
+        let source = |path: &str| SliceSource { path: path.to_owned(), in_plane: InPlane::default() };
+        let repaired = Scan {
+            name: "head".to_owned(),
+            kind: ScanKind::Dicom,
+            volume: volume.unwrap(),
+            slices: ["a", "b", "c"].map(source).to_vec(),
+            order: SliceOrder {
+                basis: OrderBasis::Images,
+                as_named: vec![0, 1, 2],
+                unrepaired: Some(Unrepaired { basis: OrderBasis::InstanceNumber, places: vec![1, 2, 0] }),
+            },
+            warnings: ["slices_reordered", "spacing_unknown"].map(|code| Warning::new(code, "")).to_vec(),
+        };
+        let scan = repaired.unrepaired();
+        assert_eq!(scan.volume.voxels(), [0.0, 1.0, 2.0]);
+        assert_eq!(scan.slices, ["c", "a", "b"].map(source));
+        assert_eq!(
+            scan.order,
+            SliceOrder { basis: OrderBasis::InstanceNumber, as_named: vec![2, 0, 1], unrepaired: None }
+        );
+        let codes: Vec<&str> = scan.warnings.iter().map(|warning| warning.code.as_str()).collect();
+        assert_eq!(codes, ["spacing_unknown", "order_by_request"]);
+        assert_eq!(scan.unrepaired(), scan);
     }
 }

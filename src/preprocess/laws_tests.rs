@@ -258,3 +258,12 @@ fn a_person_is_told_what_was_turned_and_what_is_missing() {
     assert_eq!(codes(Head::default(), 0..14), ["brain_incomplete"]);
     assert_eq!(codes(Head::default(), 0..7), ["brain_incomplete", "brain_incomplete"]);
 }
+
+#[test]
+fn a_tilted_head_is_upright_and_a_turned_one_is_turned_by_quarters() {
+    let turns = |degrees: f32| {
+        let (sin, cos) = degrees.to_radians().sin_cos();
+        Alignment { x0: 0.0, y0: 0.0, xx: cos, xy: -sin, yx: sin, yy: cos }.quarter_turns()
+    };
+    assert_eq!([0.0, 50.0, -50.0, 80.0, 100.0, 179.0, -179.0, -90.0].map(turns), [0, 0, 0, 1, 1, 2, 2, 3]);
+}

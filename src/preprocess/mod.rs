@@ -91,6 +91,12 @@ impl Alignment {
         self.yx.atan2(self.xx).to_degrees()
     }
 
+    /// The same in quarter turns, 0 to 3: a head that is merely tilted counts as upright.
+    pub fn quarter_turns(&self) -> u8 {
+        let degrees = self.rotation_degrees();
+        if degrees.abs() > TURNED_DEGREES { (degrees / 90.0).round().rem_euclid(4.0) as u8 } else { 0 }
+    }
+
     /// Input pixel `(column, row)` over volume pixel `(x, y)`; not a number if the map is degenerate.
     pub fn from_volume(&self, x: f32, y: f32) -> (f32, f32) {
         let determinant = self.xx * self.yy - self.xy * self.yx;

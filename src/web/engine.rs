@@ -3,7 +3,7 @@
 use super::fault::Fault;
 use super::files::input_files;
 use super::remote;
-use super::shelf::{Shelf, in_named_order};
+use super::shelf::Shelf;
 use super::view::{Thumbnail, View, slice_heat, slice_hounsfield};
 use crate::assess::OperatingPoint;
 use crate::ingest::{InputFile, RefusedScan, Scan, ScanKind, ScanPlan, discover};
@@ -22,6 +22,9 @@ use std::sync::Arc;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
+
+/// Largest difference in the self-test for which an engine is trusted; `www/app.js` says it to the person.
+const SELF_TEST_TOLERANCE: f32 = 1e-4;
 
 /// Holds the scans and the network. Results are JSON as `www/types.js` names it.
 ///
@@ -102,13 +105,19 @@ impl Engine {
         Ok(card)
     }
 
-    /// Largest difference from the logits that the trainer's CPU computed for the golden input of the weights file.
+    /// Largest difference from the logits that the trainer's CPU computed for the golden input of the weights file. An
+    /// engine that differs by more than 1e-4 lets go of the weights, so that it can answer nothing.
     ///
     /// # Errors
     /// A [`Fault`] if no weights are loaded or the network cannot run.
     pub async fn self_test(&self) -> Result<f32, Fault> {
         let model = self.model()?;
-        model.self_test().await.map_err(|error| Fault::new("network_failed", error))
+        let difference = model.self_test().await.map_err(|error| Fault::new("network_failed", error));
+        // Written so that NaN fails too.
+        if !difference.as_ref().is_ok_and(|difference| *difference <= SELF_TEST_TOLERANCE) {
+            self.model.replace(None);
+        }
+        difference
     }
 
     /// Titles and sentences of the scans that this page can draw.
@@ -130,6 +139,11 @@ impl Engine {
         let drawn = phantom::draw(&coarse).map_err(|error| Fault::new("sample", error))?;
         let z = drawn.volume.slices() / 2;
         Thumbnail::of(&drawn.volume, z).ok_or_else(|| Fault::new("unknown_sample", "The sample has no slices."))
+    }
+
+    /// Gives the next scan this number, and those after it the following ones.
+    pub fn number_from(&self, first: usize) {
+        self.shelf.borrow_mut().number_from(first);
     }
 
     /// Looks at dropped files, and says which scans they hold. `paths` are relative to the drop, one a file.
@@ -177,7 +191,7 @@ impl Engine {
         let mut listener = |step| told(&progress, step);
         let mut watch = Watch::new(&now_ms, &mut listener);
         let scan = match read(&plan, &mut watch).map_err(|_| Fault::cancelled())? {
-            Ok(scan) => Rc::new(if named_order { in_named_order(&scan) } else { scan }),
+            Ok(scan) => Rc::new(if named_order { scan.unrepaired() } else { scan }),
             Err(report) => return self.answered(id, *report),
         };
         self.shelf.borrow_mut().keep(id, Rc::clone(&scan));
@@ -199,7 +213,7 @@ impl Engine {
         self.answered(id, screened.report)
     }
 
-    /// Makes the next [`Engine::screen`] take the slices in the order of the file names, or repair their order again.
+    /// Makes the next [`Engine::screen`] take the slices in the order before the repair, or repair it again.
     ///
     /// # Errors
     /// A [`Fault`] if there is no such scan.
@@ -327,7 +341,7 @@ impl Engine {
         let mut watch = Watch::new(&now_ms, &mut listener);
         match read(&plan, &mut watch).map_err(|_| Fault::cancelled())? {
             Ok(scan) => {
-                let scan = Rc::new(if named_order { in_named_order(&scan) } else { scan });
+                let scan = Rc::new(if named_order { scan.unrepaired() } else { scan });
                 self.shelf.borrow_mut().keep(id, Rc::clone(&scan));
                 Ok(scan)
             }

@@ -1,7 +1,7 @@
 //! The scans that the page holds, with their slices as long as there is room.
 
 use super::fault::Fault;
-use crate::ingest::{OrderBasis, Scan, ScanPlan};
+use crate::ingest::{Scan, ScanPlan};
 use crate::report::ScanReport;
 use crate::screen::Evidence;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ const ROOM_BYTES: usize = 512 * 1024 * 1024;
 pub(super) struct Entry {
     pub(super) plan: Rc<ScanPlan>,
     pub(super) synthetic: bool,
-    /// The person asked for the order of the file names.
+    /// The person asked for the order before the repair.
     pub(super) named_order: bool,
     /// The slices; none before the scan is read and after they were let go.
     pub(super) scan: Option<Rc<Scan>>,
@@ -24,7 +24,7 @@ pub(super) struct Entry {
     last_use: u64,
 }
 
-/// All scans by their number; numbers are never used twice.
+/// All scans by their number; the page sees to it that none is used twice.
 #[derive(Default)]
 pub(super) struct Shelf {
     entries: BTreeMap<usize, Entry>,
@@ -47,6 +47,11 @@ impl Shelf {
         };
         self.entries.insert(id, entry);
         id
+    }
+
+    /// The next scan gets this number: an engine that takes over from a crashed one gives the scans their numbers again.
+    pub(super) fn number_from(&mut self, first: usize) {
+        self.next = first;
     }
 
     pub(super) fn remove(&mut self, id: usize) {
@@ -96,17 +101,4 @@ impl Shelf {
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
-}
-
-/// The scan with its slices as the files were named.
-pub(super) fn in_named_order(scan: &Scan) -> Scan {
-    let mut places: Vec<usize> = (0..scan.order.as_named.len()).collect();
-    places.sort_by_key(|&place| scan.order.as_named.get(place));
-    let mut named = scan.clone();
-    named.volume = scan.volume.with_slice_order(&places);
-    named.slices = places.iter().filter_map(|&place| scan.slices.get(place)).cloned().collect();
-    named.order.as_named = (0..places.len()).collect();
-    named.order.basis = OrderBasis::Name;
-    named.warnings.retain(|warning| warning.code != "slices_reordered");
-    named
 }

@@ -6,7 +6,7 @@ import { counts, shareAt, wilson } from '../../www/answer/evidence.js';
 import { en } from '../../www/i18n/en.js';
 import { LANGUAGES } from '../../www/i18n/i18n.js';
 import { csv } from '../../www/report/csv.js';
-import { fit, fromCentre, pixelAt, spacing, zoomAt } from '../../www/viewer/geometry.js';
+import { fit, fromCentre, pixelAt, sidesOf, spacing, zoomAt } from '../../www/viewer/geometry.js';
 import { Slices } from '../../www/viewer/slices.js';
 import { arranged, tally } from '../../www/worklist/arrange.js';
 
@@ -72,10 +72,16 @@ test('zooming keeps the place under the pointer, and the whole picture comes bac
 });
 
 test('places are told in mm to the sides of the patient, and guessed distances are said to be', () => {
-  const view = { slices: 30, rows: 101, columns: 101, slice_mm: 5, row_mm: 1, column_mm: 0.5 };
+  const view = { slices: 30, rows: 101, columns: 101, slice_mm: 5, row_mm: 1, column_mm: 0.5, quarter_turns: 0 };
   assert.equal(fromCentre(view, { x: 90, y: 10 }), '20 mm L, 40 mm A');
+  assert.equal(fromCentre({ ...view, quarter_turns: 2 }, { x: 90, y: 10 }), '20 mm R, 40 mm P');
   assert.equal(spacing(view).assumed, false);
   assert.equal(spacing({ ...view, slice_mm: null }).assumed, true);
+});
+
+test('the letters go round with a head that lies turned in the slices', () => {
+  // At the left, right, top and bottom edge; turned clockwise by one quarter the face looks to the right.
+  assert.deepEqual([0, 1, 2, 3].map(sidesOf), [['R', 'L', 'A', 'P'], ['P', 'A', 'R', 'L'], ['L', 'R', 'P', 'A'], ['A', 'P', 'L', 'R']]);
 });
 
 /** Voxels say where they are: hundreds the slice, tens the row, ones whether the column is 2. */

@@ -1,19 +1,22 @@
 /**
- * The page's side of the worker: calls that return promises, a stream of events, and a spare worker that takes over
- * when the engine crashes. The spare has all it needs before the page says that it is ready, so that even then
+ * The page's side of the worker: calls that return promises, a stream of events, and spare workers that take over
+ * when the engine crashes. They have all they need before the page says that it is ready, so that even then
  * nothing is fetched.
  */
 
 import { carried, startWorker } from './source.js';
+
+/** An idle one costs a few megabytes; a batch may hold more than one scan that nobody has foreseen. */
+const SPARES = 3;
 
 /** @typedef {(event: {event: string} & Record<string, any>) => void} OnEvent */
 
 export class EngineClient {
   /** @type {Worker} */
   #worker;
-  /** @type {Worker|null} */
-  #spare = null;
-  /** @type {Map<number, {resolve: (value: any) => void, reject: (error: any) => void}>} */
+  /** @type {Worker[]} */
+  #spares = [];
+  /** @type {Map<number, {method: string, resolve: (value: any) => void, reject: (error: any) => void}>} */
   #calls = new Map();
   #next = 0;
   #onEvent;
@@ -33,6 +36,7 @@ export class EngineClient {
     worker.onmessage = ({ data }) => this.#receive(worker, data);
     worker.onerror = (event) => {
       event.preventDefault();
+      if (worker !== this.#worker) return;
       this.#fail({ code: 'worker_failed', message: `The page's worker could not start: ${event.message || 'unknown reason'}.` });
     };
     return worker;
@@ -43,6 +47,10 @@ export class EngineClient {
    * @param {any} data
    */
   #receive(worker, data) {
+    if (data.event === 'crashed') {
+      if (worker === this.#worker) this.#crash(data.notice);
+      return;
+    }
     if (data.event) {
       this.#onEvent(data);
       return;
@@ -53,11 +61,21 @@ export class EngineClient {
     if (!data.error) waiting.resolve(data.value);
     else {
       waiting.reject(data.error);
-      if (data.error.code === 'engine_crashed') {
-        this.#fail({ code: 'engine_restarted', message: 'The engine was restarted.' });
-        this.#onEvent({ event: 'crashed' });
-      }
+      if (data.error.code === 'engine_crashed') this.#crash(null);
     }
+  }
+
+  /**
+   * @param {import('../types.js').Notice|null} ofScreening What a scan in work is told: it is the cause, unless another call was.
+   */
+  #crash(ofScreening) {
+    for (const [call, { method, reject }] of this.#calls) {
+      if (!ofScreening || method !== 'screen') continue;
+      this.#calls.delete(call);
+      reject(ofScreening);
+    }
+    this.#fail({ code: 'engine_restarted', message: 'The engine was restarted.' });
+    this.#onEvent({ event: 'crashed' });
   }
 
   /** @param {import('../types.js').Notice} notice */
@@ -75,7 +93,7 @@ export class EngineClient {
   call(method, options = {}, transfer = []) {
     const call = this.#next++;
     return new Promise((resolve, reject) => {
-      this.#calls.set(call, { resolve, reject });
+      this.#calls.set(call, { method, resolve, reject });
       this.#worker.postMessage({ call, method, options }, transfer);
     });
   }
@@ -96,12 +114,16 @@ export class EngineClient {
     return { model: /** @type {import('../types.js').Model} */ ({ ...model, header: headerOf(bytes) }), difference, selfTestMs };
   }
 
-  /** Makes the spare worker fetch its files now. */
-  prepareSpare() {
+  /** Makes the spare workers fetch their files now. */
+  async prepareSpares() {
+    for (let n = 0; n < SPARES; n++) await this.#prepareSpare();
+  }
+
+  #prepareSpare() {
     const spare = this.#spawn();
     return new Promise((resolve) => {
-      spare.addEventListener('message', () => {
-        this.#spare = spare;
+      spare.addEventListener('message', ({ data }) => {
+        if (!data.error) this.#spares.push(spare);
         resolve(undefined);
       }, { once: true });
       spare.addEventListener('error', resolve, { once: true });
@@ -109,12 +131,12 @@ export class EngineClient {
     });
   }
 
-  /** Puts the spare worker in the place of a crashed one. Returns whether there was one. */
+  /** Puts a spare worker in the place of a crashed one. Returns whether there was one. */
   takeSpare() {
     this.#worker.terminate();
-    if (!this.#spare) return false;
-    this.#worker = this.#spare;
-    this.#spare = null;
+    const spare = this.#spares.shift();
+    if (!spare) return false;
+    this.#worker = spare;
     return true;
   }
 

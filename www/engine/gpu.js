@@ -5,8 +5,8 @@
  */
 import { startWorker } from './source.js';
 
-/** What the compact network needs at 400 slices of 96 x 80 pixels in its widest layer (16 maps of 48 x 40). */
-const NEEDED_BINDING_BYTES = 400 * 16 * 48 * 40 * 4;
+/** What the compact network needs at 512 slices (`MAX_SLICES` of `src/network/model.rs`) of 96 x 80 pixels in its widest layer (16 maps of 48 x 40). */
+const NEEDED_BINDING_BYTES = 512 * 16 * 48 * 40 * 4;
 
 /**
  * Looks at the adapter before anything is fetched for it.

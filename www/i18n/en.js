@@ -29,7 +29,6 @@ export const en = {
   'badge.good': '{backend}, on this machine',
   'badge.gpuLost': 'The GPU failed. The CPU goes on.',
   'fault.selfTest': 'This browser computes something else with the network than it should (difference {difference}), so it would answer wrongly. Slices can be viewed, but not answered.',
-  'fault.again': 'The engine stopped again. Finished answers stay; reload the page to go on.',
 
   list: 'Scans',
   'list.label': 'Work list',

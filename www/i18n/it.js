@@ -35,7 +35,6 @@ export const it = {
   'badge.good': '{backend}, su questo computer',
   'badge.gpuLost': 'La GPU ha ceduto. Continua la CPU.',
   'fault.selfTest': 'Con la rete questo browser calcola qualcosa di diverso dal dovuto (differenza {difference}), quindi risponderebbe in modo sbagliato. Le sezioni si possono guardare, ma non avere risposta.',
-  'fault.again': 'Il motore si è fermato di nuovo. Le risposte finite restano; ricarica la pagina per continuare.',
 
   list: 'Scansioni',
   'list.label': 'Lista di lavoro',
@@ -301,5 +300,10 @@ export const it = {
   'code.values_unlike_brain': 'Ciò che il cranio racchiude non ha i valori del cervello.',
   'code.not_a_head': 'Questo non sembra una TC assiale della testa.',
   'code.slices_out_of_order': 'Le sezioni vicine non si susseguono. Dalle nell’ordine delle loro posizioni.',
+  'code.order_by_request': 'Le sezioni stanno come prima della correzione, perché l’hai chiesto. Secondo le immagini non è l’ordine della testa: la risposta può essere sbagliata.',
+  'code.files_changed': 'Il motore è ripartito e non ha ritrovato questa scansione nei suoi file. Trascinali di nuovo.',
+  'code.cancelled': 'Annullata: questa scansione non è stata esaminata.',
+  'code.not_finished': 'Al momento del salvataggio questa scansione non era ancora stata esaminata.',
+  'code.engine_stopped': 'Il motore si è fermato di nuovo. Le risposte finite restano: salvale e ricarica la pagina per continuare.',
   'code.engine_crashed': 'Il motore si è fermato su questa scansione. Le altre continuano in uno nuovo.',
 };

@@ -63,6 +63,18 @@ export function pixelAt(box, { columns, rows }, at) {
 }
 
 /**
+ * The patient's sides at the left, right, top and bottom edge of an axial slice in which the head is turned.
+ *
+ * @param {number} quarterTurns Clockwise.
+ * @returns {[string, string, string, string]}
+ */
+export function sidesOf(quarterTurns) {
+  const clockwise = ['A', 'L', 'P', 'R'];
+  const at = (/** @type {number} */ edge) => clockwise[(edge - quarterTurns + 4) % 4] ?? '';
+  return [at(3), at(1), at(0), at(2)];
+}
+
+/**
  * How far a voxel lies from the middle of the picture, to the patient's sides.
  *
  * @param {import('../types.js').View} view
@@ -70,8 +82,9 @@ export function pixelAt(box, { columns, rows }, at) {
  */
 export function fromCentre(view, at) {
   const mm = spacing(view);
-  const left = (at.x - (view.columns - 1) / 2) * mm.x;
-  const back = (at.y - (view.rows - 1) / 2) * mm.y;
+  const across = (at.x - (view.columns - 1) / 2) * mm.x;
+  const down = (at.y - (view.rows - 1) / 2) * mm.y;
+  const [left, right, top, bottom] = sidesOf(view.quarter_turns);
   const side = (/** @type {number} */ value, /** @type {string} */ plus, /** @type {string} */ minus) => `${Math.abs(Math.round(value))} mm ${value < 0 ? minus : plus}`;
-  return `${side(left, 'L', 'R')}, ${side(back, 'P', 'A')}`;
+  return `${side(across, right, left)}, ${side(down, bottom, top)}`;
 }

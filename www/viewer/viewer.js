@@ -1,7 +1,7 @@
 import { h } from '../dom.js';
 import { percent, t, translate } from '../i18n/i18n.js';
 import { Film } from './film.js';
-import { fromCentre, spacing } from './geometry.js';
+import { fromCentre, sidesOf, spacing } from './geometry.js';
 import { wireGestures, wireWheel } from './gestures.js';
 import { Ladder } from './ladder.js';
 import { isSuspicious, mostSuspicious } from './scores.js';
@@ -50,10 +50,10 @@ export class Viewer {
   constructor(root, source) {
     this.root = root;
     this.source = source;
-    this.axial = pane('axial', ['R', 'L', 'A', 'P']);
-    this.plain = pane('plain', ['R', 'L', 'A', 'P']);
-    this.coronal = pane('coronal', ['R', 'L', 'S', 'I']);
-    this.sagittal = pane('sagittal', ['A', 'P', 'S', 'I']);
+    this.axial = pane('axial');
+    this.plain = pane('plain');
+    this.coronal = pane('coronal');
+    this.sagittal = pane('sagittal');
     this.ladder = new Ladder((z) => this.goTo(z));
     this.wait = h('p.film-wait', {});
     this.axial.element.append(this.wait);
@@ -208,10 +208,14 @@ export class Viewer {
     for (const [which, one] of /** @type {const} */ ([['coronal', this.coronal], ['sagittal', this.sagittal]])) {
       one.topStart.textContent = view ? [t(`film.${which}`), spacing(view).assumed ? t('film.assumed') : ''].join('\n').trim() : '';
     }
-    for (const one of [this.axial, this.plain, this.coronal, this.sagittal]) {
+    const [left, right, top, bottom] = sidesOf(view?.quarter_turns ?? 0);
+    // A file may say where left is, but not for a head that lies turned in it.
+    const stated = view?.orientation_stated && view.quarter_turns === 0;
+    const edges = /** @type {const} */ ([[this.axial, [left, right, top, bottom]], [this.plain, [left, right, top, bottom]], [this.coronal, [left, right, 'S', 'I']], [this.sagittal, [top, bottom, 'S', 'I']]]);
+    for (const [one, letters] of edges) {
       one.letters.hidden = !view || (one === this.axial && look.net);
-      one.letters.title = view?.orientation_stated ? '' : t('film.orientation');
-      for (const letter of one.letters.children) letter.textContent = `${letter.getAttribute('data-letter')}${view?.orientation_stated ? '' : '?'}`;
+      one.letters.title = stated ? '' : t('film.orientation');
+      for (const [side, letter] of [...one.letters.children].entries()) letter.textContent = `${letters[side]}${stated ? '' : '?'}`;
     }
     const spoken = view ? `${t('film.slice', { z: look.z + 1, n: view.slices })}${score === null ? '' : `, ${t('film.score')} ${percent(score)}`}` : t('film.nothing');
     this.axial.film.canvas.setAttribute('aria-label', spoken);
@@ -356,7 +360,7 @@ export class Viewer {
     const place = frame && event ? film.pixelAt(frame, event.clientX, event.clientY) : null;
     const value = place ? frame?.picture?.grey[place.y * (view?.columns ?? 1) + place.x] : undefined;
     this.axial.bottomStart.textContent = !place || !view || value === undefined ? '' : [
-      `${view.window ? '≈ ' : ''}${value} HU`,
+      view.hounsfield ? `${value} HU` : view.window ? `≈ ${value} HU` : String(value),
       `x ${place.x}  y ${place.y}  z ${look.z}${spacing(view).assumed ? '' : `\n${t('film.fromCentre', { place: fromCentre(view, place) })}`}`,
     ].join('\n');
   }
@@ -409,15 +413,14 @@ function peakOf(view, z) {
  * A film with its corners and letters.
  *
  * @param {string} name
- * @param {string[]} letters At the left, right, top and bottom.
  */
-function pane(name, letters) {
+function pane(name) {
   const canvas = /** @type {HTMLCanvasElement} */ (h('canvas.film-canvas', { role: 'img', id: `film-${name}` }));
   const sides = ['left', 'right', 'top', 'bottom'];
   const topStart = h('p.film-corner.top-left', {});
   const topEnd = h('p.film-corner.top-right', {});
   const bottomStart = h('p.film-corner.bottom-left', {});
-  const marks = h('div.letters', { 'aria-hidden': true }, ...letters.map((letter, side) => h(`span.letter.letter-${sides[side]}`, { 'data-letter': letter })));
+  const marks = h('div.letters', { 'aria-hidden': true }, ...sides.map((side) => h(`span.letter.letter-${side}`, {})));
   const element = h(`div.film-stage.stage-${name}`, {}, canvas, topStart, topEnd, bottomStart, marks);
   return { film: new Film(canvas), element, topStart, topEnd, bottomStart, letters: marks };
 }

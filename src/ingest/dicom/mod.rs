@@ -22,7 +22,7 @@ pub(super) use series::find_series;
 
 use super::fault::Fault;
 use super::images::in_order;
-use super::{OrderBasis, Progress, ReadError, Scan, ScanKind, SliceOrder, SliceSource, plausible};
+use super::{OrderBasis, Progress, ReadError, Scan, ScanKind, SliceOrder, SliceSource, Unrepaired, plausible};
 use crate::report::Warning;
 use crate::volume::{Orientation, Spacing, ValueScale, Volume};
 use geometry::Stack;
@@ -91,7 +91,7 @@ impl DicomPlan {
             Volume::new(voxels, shape, spacing, scale, orientation).map_err(|error| self.damaged(error.to_string()))?;
         let (as_named, slices) = self.sources_in_order(&stack, volume.slices(), &mut warnings);
         let (volume, slices, order) = if basis == OrderBasis::Position || !stack.axes.slices_stay() {
-            (volume, slices, SliceOrder { basis, as_named })
+            (volume, slices, SliceOrder { basis, as_named, unrepaired: None })
         } else {
             progress.ordering(volume.slices())?;
             by_images(volume, &slices, &as_named, basis, &mut warnings)
@@ -183,8 +183,9 @@ fn by_images(
     warnings.extend(repair.warning);
     let slices = repair.as_named.iter().filter_map(|&place| slices.get(place)).cloned().collect();
     let as_named = repair.as_named.iter().filter_map(|&place| as_named.get(place)).copied().collect();
-    let basis = if repair.changed { OrderBasis::Images } else { basis };
-    (volume, slices, SliceOrder { basis, as_named })
+    let unrepaired = repair.changed.then_some(Unrepaired { basis, places: repair.as_named });
+    let basis = if unrepaired.is_some() { OrderBasis::Images } else { basis };
+    (volume, slices, SliceOrder { basis, as_named, unrepaired })
 }
 
 /// CT values are Hounsfield units unless the file says otherwise or they cannot be.

@@ -100,7 +100,7 @@ impl NiftiPlan {
             kind: ScanKind::Nifti,
             volume,
             slices: as_named.iter().map(source).collect(),
-            order: SliceOrder { basis: OrderBasis::Stored, as_named },
+            order: SliceOrder { basis: OrderBasis::Stored, as_named, unrepaired: None },
             warnings,
         })
     }
