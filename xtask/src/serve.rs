@@ -147,10 +147,13 @@ fn respond(site: &Site, stream: &TcpStream) -> io::Result<()> {
     }
 }
 
+/// Only an isolated page may share memory with its workers, through which a cancel reaches a scan that is being read.
+const ISOLATION: &str = "Cross-Origin-Opener-Policy: same-origin\r\nCross-Origin-Embedder-Policy: require-corp\r\n";
+
 fn write_head(mut stream: &TcpStream, status: &str, headers: &str, length: u64) -> io::Result<()> {
     write!(
         stream,
-        "HTTP/1.1 {status}\r\n{headers}X-Content-Type-Options: nosniff\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+        "HTTP/1.1 {status}\r\n{headers}{ISOLATION}X-Content-Type-Options: nosniff\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
     )
 }
 
