@@ -1,9 +1,18 @@
-//! Short paths through all slices: a travelling-salesman path of a few dozen stops, by local search.
+//! Short ways through all slices: a travelling-salesman path or tour of a few dozen stops, by local search.
 
 /// Moves compared in one round of local search; longer runs than this allows are not moved in very large stacks.
 const MOVES_A_ROUND: usize = 4_000_000;
 /// Paths from nothing that are polished; the rest of the nearest-neighbour starts are too long to be worth it.
 const POLISHED: usize = 4;
+
+/// Whether the way leads back to its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// It has two ends.
+    Path,
+    /// It is a circle, written down from any of its slices.
+    Tour,
+}
 
 /// Distances between all pairs of slices.
 pub(super) struct Steps {
@@ -62,8 +71,8 @@ impl Steps {
     }
 
     /// Makes `order` shorter by moving and turning runs of slices, as long as one move gains more than `least`.
-    pub(super) fn shorten(&self, order: &mut Vec<usize>, least: f32) {
-        while let Some((gain, best)) = self.best_move(order) {
+    pub(super) fn shorten(&self, order: &mut Vec<usize>, way: Way, least: f32) {
+        while let Some((gain, best)) = self.best_move(order, way) {
             if gain <= least.max(self.rounding(order)) {
                 break;
             }
@@ -79,8 +88,8 @@ impl Steps {
     }
 
     /// How much shorter the best single move would make `order`; below 0 where every move makes it longer.
-    pub(super) fn best_gain(&self, order: &[usize]) -> f32 {
-        self.best_move(order).map_or(0.0, |(gain, _)| gain)
+    pub(super) fn best_gain(&self, order: &[usize], way: Way) -> f32 {
+        self.best_move(order, way).map_or(0.0, |(gain, _)| gain)
     }
 
     /// A short path that knows nothing of names.
@@ -89,7 +98,7 @@ impl Steps {
         paths.sort_by(|a, b| self.length(a).total_cmp(&self.length(b)));
         paths.truncate(POLISHED);
         for path in &mut paths {
-            self.shorten(path, 0.0);
+            self.shorten(path, Way::Path, 0.0);
         }
         paths.into_iter().min_by(|a, b| self.length(a).total_cmp(&self.length(b))).unwrap_or_default()
     }
@@ -116,26 +125,33 @@ impl Steps {
         1e-5 * self.length(order)
     }
 
-    fn best_move(&self, order: &[usize]) -> Option<(f32, Move)> {
+    fn best_move(&self, order: &[usize], way: Way) -> Option<(f32, Move)> {
         let n = order.len();
         let longest = (MOVES_A_ROUND / (2 * n * n).max(1)).clamp(3, n.max(3));
-        // A step beyond an end of the path costs nothing.
+        // A step beyond an end of a path costs nothing.
         let link = |a: Option<&usize>, b: Option<&usize>| a.zip(b).map_or(0.0, |(&a, &b)| self.get(a, b));
-        let before = |place: usize| place.checked_sub(1).and_then(|p| order.get(p));
+        let ends = |list_end: Option<usize>| list_end.filter(|_| way == Way::Tour).and_then(|place| order.get(place));
+        // On a tour, what moves all but two slices is no move, or the move of those two.
+        let most = n.saturating_sub(if way == Way::Tour { 3 } else { 1 });
         let mut best: Option<(f32, Move)> = None;
         for from in 0..n {
-            for length in 1..=longest.min((n - from).min(n.saturating_sub(1))) {
+            for length in 1..=longest.min(n - from).min(most) {
                 let (first, last) = (order.get(from), order.get(from + length - 1));
-                let (left, right) = (before(from), order.get(from + length));
+                let rest = n - length;
+                // Neighbours at place `to` of the way without the run.
+                let skip = |place: usize| if place < from { place } else { place + length };
+                let above = |to: usize| match to.checked_sub(1) {
+                    Some(place) => order.get(skip(place)),
+                    None => ends(rest.checked_sub(1).map(skip)),
+                };
+                let below = |to: usize| if to < rest { order.get(skip(to)) } else { ends(Some(skip(0))) };
+                let (left, right) = (above(from), below(from));
                 let freed = link(left, first) + link(last, right) - link(left, right);
-                for to in 0..=n - length {
-                    // Neighbours at place `to` of the path without the run.
-                    let skip = |place: usize| if place < from { place } else { place + length };
-                    let above = to.checked_sub(1).and_then(|p| order.get(skip(p)));
-                    let below = order.get(skip(to));
+                for to in 0..=rest {
+                    let (above, below) = (above(to), below(to));
                     let gap = link(above, below);
                     for turned in [false, true] {
-                        let nothing = if turned { length == 1 } else { to == from };
+                        let nothing = if turned { length == 1 } else { above == left && below == right };
                         // The whole path turned round is the same path.
                         let whole = turned && length + 1 == n && to != from;
                         if nothing || whole {

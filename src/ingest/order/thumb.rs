@@ -84,8 +84,10 @@ fn blur(grey: &[f32], stride: usize) -> Vec<f32> {
         .collect()
 }
 
-/// What a slice shows of the skull base.
+/// What tells the skull base from the vertex, on one slice.
 pub(super) struct BaseSigns {
+    /// Area of the head: it closes towards the vertex.
+    area: f32,
     /// Air inside the head: sinuses, mastoid cells, airways.
     air: f32,
     /// Edges deep inside the head: petrous bones, orbits, cisterns. Bone itself is no sign: the vertex is full of it.
@@ -96,7 +98,8 @@ impl BaseSigns {
     pub(super) fn of(thumb: &Thumb) -> Self {
         let head = filled_head(thumb);
         let deep = eroded(&head, SHELL);
-        let mut signs = Self { air: 0.0, edges: 0.0 };
+        let area = head.iter().filter(|&&inside| inside).count() as f32;
+        let mut signs = Self { area, air: 0.0, edges: 0.0 };
         for row in 1..SIDE - 1 {
             for column in 1..SIDE - 1 {
                 let place = row * SIDE + column;
@@ -114,19 +117,23 @@ impl BaseSigns {
     }
 }
 
-/// How clearly the start of `order` is the skull base: the centres of air and of deep edges along the stack (-1 the
-/// first slice, 1 the last), averaged and negated. Above 0 the base comes first.
+/// Log-odds that the base is at the start of `order` and not at its end.
+///
+/// The centres of air, deep edges and area along the stack (-1 the first slice, 1 the last), negated and weighed. The
+/// weights are a logistic regression on 121 real scans and 260 phantoms, whole and with a part of either end cut off;
+/// all whole real scans come out right (least 0.7, 98 of 100 above 2.9).
 pub(super) fn baseness(order: &[usize], signs: &[BaseSigns]) -> f32 {
     let last = order.len().saturating_sub(1).max(1) as f32;
-    let centre = |sign: fn(&BaseSigns) -> f32| {
-        let (mut moment, mut total) = (0.0, f32::EPSILON);
+    let centre = |sign: fn(&BaseSigns) -> f32, prior: f32| {
+        let (mut moment, mut total) = (0.0, f32::EPSILON + prior * order.len() as f32);
         for (place, slice) in order.iter().filter_map(|&named| signs.get(named)).enumerate() {
             moment += sign(slice) * (2.0 * place as f32 / last - 1.0);
             total += sign(slice);
         }
         moment / total
     };
-    -(centre(|s| s.air) + centre(|s| s.edges)) / 2.0
+    // A few pixels of air are no sign: they weigh against this many a slice.
+    -(3.2 * centre(|s| s.air, 2.0) + 14.0 * centre(|s| s.edges, 0.0) + 11.0 * centre(|s| s.area, 0.0))
 }
 
 /// The head with its holes filled: everything that air outside cannot reach.
