@@ -1,6 +1,6 @@
 //! Times the network's operations: ours against burn's own, and a whole training step of a network of its shape.
 //!
-//! `cargo run --example kernels -p ictus-trainer`; `RAYON_NUM_THREADS=1` for one thread.
+//! `cargo xtask bench` runs it; `RAYON_NUM_THREADS=1` for one thread. With a path it also writes what it measured there, as JSON.
 
 use std::time::Instant;
 
@@ -11,6 +11,7 @@ use burn::{
     tensor::{Device, Distribution, Tensor},
 };
 use ictus::kernels::{self, Conv3dOptions, batch_norm_relu_pool, conv3d};
+use serde_json::{Value, json};
 
 /// Name, channels in and out, kernel, stride, slices, rows and columns of the input.
 type Layer = (&'static str, usize, usize, [usize; 3], usize, [usize; 3]);
@@ -94,15 +95,19 @@ impl Network {
     }
 }
 
-fn main() {
+fn main() -> std::io::Result<()> {
     // `step` times the training step alone, for a profiler.
-    if std::env::args().nth(1).as_deref() != Some("step") {
-        layers();
+    let argument = std::env::args().nth(1);
+    if argument.as_deref() == Some("step") {
+        step();
+        return Ok(());
     }
-    step();
+    let mut measured = layers();
+    measured["training_step_ms"] = step().into();
+    argument.map_or(Ok(()), |path| std::fs::write(path, measured.to_string()))
 }
 
-fn layers() {
+fn layers() -> Value {
     let rounds = 5_000_000;
     let peak = kernels::multiply_add(rounds) as f64
         / time(|| {
@@ -111,6 +116,7 @@ fn layers() {
     let threads = rayon::current_num_threads();
     println!("peak of one thread {:.0} GFLOP/s, {threads} threads", peak / 1e9);
     println!("layer                    forward GFLOP/s (share)   backward GFLOP/s   burn: forward, backward");
+    let mut measured = Vec::new();
     for shape in LAYERS {
         let (name, inputs, outputs, kernel, stride, [d, h, w]) = shape;
         let taps: usize = kernel.iter().product();
@@ -128,10 +134,19 @@ fn layers() {
             burn_forward / forward,
             burn_backward / backward,
         );
+        measured.push(json!({
+            "layer": name,
+            "forward_gflops": operations / forward / 1e9,
+            "forward_share_of_peak": operations / forward / peak / threads as f64,
+            "backward_gflops": 2.0 * operations / backward / 1e9,
+            "times_faster_than_burn": { "forward": burn_forward / forward, "backward": burn_backward / backward },
+        }));
     }
+    json!({ "threads": threads, "peak_gflops_of_a_thread": peak / 1e9, "layers": measured })
 }
 
-fn step() {
+/// Milliseconds of a training step.
+fn step() -> f64 {
     let device = Device::flex().autodiff();
     let mut network = Network::new(&device);
     let mut optimizer = AdamWConfig::new().init();
@@ -142,4 +157,5 @@ fn step() {
         network = optimizer.step(1e-3, network.clone(), gradients);
     });
     println!("training step of 4 x 20 slices of 96 x 80: {:.0} ms", step * 1e3);
+    step * 1e3
 }

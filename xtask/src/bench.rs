@@ -1,23 +1,95 @@
-//! `cargo xtask bench`: sizes of what is sent, and times in a real browser.
+//! `cargo xtask bench`: the kernels natively, the page in a real browser, and the sizes of what is sent. What it prints is also
+//! written as JSON.
 
 use crate::browser;
-use crate::error::{Doing, Result};
+use crate::check::WHOLE;
+use crate::error::{Doing, Error, Result};
+use crate::process::{self, cargo};
+use crate::progress;
 use crate::wasm::{self, Engine, megabytes};
 use crate::workspace::Workspace;
+use clap::Args;
+use serde_json::{Value, json};
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-pub(crate) fn bench(workspace: &Workspace) -> Result<()> {
-    browser::run(workspace, "bench.mjs")?;
+#[derive(Args)]
+pub(crate) struct BenchArguments {
+    /// Leave the WebGPU engine, of which only the size is told, out.
+    #[arg(long)]
+    cpu_only: bool,
+    /// File to write. Default: `bench.json` in cargo's build folder.
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+pub(crate) fn bench(workspace: &Workspace, arguments: &BenchArguments) -> Result<()> {
+    let engines = if arguments.cpu_only { &Engine::ALL[..1] } else { &Engine::ALL[..] };
+    let kernels = kernels(workspace)?;
+    let page = browser::bench(workspace, engines)?;
+    print(&page);
+    let sizes = sizes(workspace, engines)?;
+    let out = arguments.out.clone().unwrap_or_else(|| workspace.target.join("bench.json"));
+    let all = json!({ "kernels": kernels, "browser": page, "sizes": sizes });
+    fs::write(&out, format!("{all:#}\n")).doing("write", &out)?;
+    println!("\nwritten to {}", out.display());
+    Ok(())
+}
+
+/// Times the kernels natively, printed by their own program.
+fn kernels(workspace: &Workspace) -> Result<Value> {
+    progress::timed("building the bench of the kernels", || {
+        process::run(cargo(&workspace.root).arg("build").args(WHOLE).args(["--example", "kernels"]))
+    })?;
+    let measured = workspace.target.join("bench-kernels.json");
+    let program = workspace.target.join("debug/examples").join(format!("kernels{}", std::env::consts::EXE_SUFFIX));
+    process::run(Command::new(program).arg(&measured))?;
+    read(&measured)
+}
+
+/// Reads what a program measured.
+pub(crate) fn read(path: &Path) -> Result<Value> {
+    let text = fs::read_to_string(path).doing("read", path)?;
+    serde_json::from_str(&text)
+        .map_err(|error| Error::Failed { what: "bench", which: format!("{} is no JSON: {error}", path.display()) })
+}
+
+fn print(page: &Value) {
+    let of = |value: &Value, key: &str| value[key].as_f64().unwrap_or(f64::NAN);
+    println!(
+        "\n{}, {} cores, load {:.1}; CPU engine, {} runs",
+        page["processor"].as_str().unwrap_or("unknown processor"),
+        page["cores"],
+        of(page, "load"),
+        page["runs"]
+    );
+    println!("{:<40} {:>12} {:>12}", "milliseconds", "median", "least");
+    for part in page["page"].as_array().into_iter().flatten() {
+        println!("{}", part["what"].as_str().unwrap_or_default());
+        for step in part["steps"].as_array().into_iter().flatten() {
+            let name = step["step"].as_str().unwrap_or_default();
+            println!("  {name:<38} {:>12.0} {:>12.0}", of(step, "median_ms"), of(step, "least_ms"));
+        }
+    }
+}
+
+fn sizes(workspace: &Workspace, engines: &[Engine]) -> Result<Value> {
     println!("\n{:<28} {:>10} {:>10}", "file", "size", "gzip");
-    let row = |name: &str, (bytes, zipped)| println!("{name:<28} {:>10} {:>10}", megabytes(bytes), megabytes(zipped));
-    for engine in Engine::ALL {
-        row(&format!("{} engine", engine.name()), wasm::sizes(&engine.wasm(workspace))?);
+    let mut all = Vec::new();
+    let mut row = |name: String, path: &Path| -> Result<()> {
+        let (bytes, zipped) = wasm::sizes(path)?;
+        println!("{name:<28} {:>10} {:>10}", megabytes(bytes), megabytes(zipped));
+        all.push(json!({ "file": name, "bytes": bytes, "gzip_bytes": zipped }));
+        Ok(())
+    };
+    for engine in engines {
+        row(format!("{} engine", engine.name()), &engine.wasm(workspace))?;
     }
     let models = workspace.www().join("models");
     for entry in fs::read_dir(&models).doing("list", &models)? {
         let path = entry.doing("list", &models)?.path();
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        row(&name, wasm::sizes(&path)?);
+        row(path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(), &path)?;
     }
-    Ok(())
+    Ok(Value::Array(all))
 }

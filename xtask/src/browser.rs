@@ -1,5 +1,6 @@
 //! The page in a real browser: tests and timings, against the server of `cargo xtask serve`.
 
+use crate::bench;
 use crate::dist;
 use crate::error::{Doing, Error, Result};
 use crate::process::{self, cargo};
@@ -10,6 +11,7 @@ use crate::setup::{browser, node};
 use crate::test::Tally;
 use crate::wasm::{self, Engine};
 use crate::workspace::Workspace;
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,7 +24,7 @@ const BASE: &str = "/some/path/";
 pub(crate) fn test(workspace: &Workspace, only: Option<&str>) -> Result<(Tally, bool)> {
     let files = files(workspace, ".test.mjs")?;
     let tap = workspace.target.join("browser-tests.tap");
-    let whole = with_page(workspace, |command| {
+    let whole = with_page(workspace, &Engine::ALL, |command| {
         command.args(["--test", "--test-concurrency=1", "--test-reporter=spec", "--test-reporter-destination=stdout"]);
         command.arg("--test-reporter=tap").arg(format!("--test-reporter-destination={}", tap.display()));
         if let Some(pattern) = only {
@@ -36,21 +38,26 @@ pub(crate) fn test(workspace: &Workspace, only: Option<&str>) -> Result<(Tally, 
     Ok((tally, whole))
 }
 
-/// Runs one of `tests/browser/` as a program.
-pub(crate) fn run(workspace: &Workspace, script: &str) -> Result<()> {
-    with_page(workspace, |command| process::run(command.arg(workspace.root.join("tests/browser").join(script))))
+/// Times the page; returns what `bench.mjs` measured.
+pub(crate) fn bench(workspace: &Workspace, engines: &[Engine]) -> Result<Value> {
+    let measured = workspace.target.join("bench-page.json");
+    with_page(workspace, engines, |command| {
+        command.env("ICTUS_BENCH", &measured);
+        process::run(command.arg(workspace.root.join("tests/browser/bench.mjs")))
+    })?;
+    bench::read(&measured)
 }
 
 /// Builds the engines and the command line, serves the page, and hands `work` a `node` that knows of all this by its environment.
-fn with_page<T>(workspace: &Workspace, work: impl FnOnce(&mut Command) -> Result<T>) -> Result<T> {
+fn with_page<T>(workspace: &Workspace, engines: &[Engine], work: impl FnOnce(&mut Command) -> Result<T>) -> Result<T> {
     let target = WasmTarget::ready(workspace)?;
     let node = node::ready(workspace)?;
     let chromium = browser::ready()?;
-    for engine in Engine::ALL {
+    for &engine in engines {
         wasm::build(workspace, &target, engine)?;
     }
     let dist = workspace.target.join("browser-site");
-    dist::assemble(workspace, &Engine::ALL, &dist)?;
+    dist::assemble(workspace, engines, &dist)?;
     let trainer = trainer(workspace)?;
     let server = serve::listen(0)?;
     let site = Site { workspace, base: BASE };

@@ -37,8 +37,8 @@ enum Chore {
     Test(test::TestArguments),
     /// Format, spelling, lints, documentation, dependencies, types of the scripts, sizes of the engines.
     Check,
-    /// Measure sizes, loading and answering in a real browser.
-    Bench,
+    /// Measure the kernels, the page in a real browser, and the sizes of what is sent.
+    Bench(bench::BenchArguments),
     /// Make the folder to upload to any static host, and the page as one file.
     Dist(dist::DistArguments),
 }
@@ -59,7 +59,7 @@ fn run(workspace: &Workspace, chore: Chore) -> Result<()> {
         Chore::Serve(arguments) => serve::serve(workspace, &arguments),
         Chore::Test(arguments) => test::test(workspace, &arguments),
         Chore::Check => check::check(workspace),
-        Chore::Bench => bench::bench(workspace),
+        Chore::Bench(arguments) => bench::bench(workspace, &arguments),
         Chore::Dist(arguments) => dist::dist(workspace, &arguments),
     }
 }
