@@ -10,7 +10,7 @@ import { openPage, phantom } from './harness.mjs';
 const out = process.env.ICTUS_BENCH;
 if (!out) throw new Error('ICTUS_BENCH is not set; run this with `cargo xtask bench`');
 
-const RUNS = 5;
+const RUNS = 3;
 const bleed = ['--seed', '7', '--bleed', 'intraparenchymal:40'];
 /** What is given to the page, and how. */
 const inputs = {

@@ -131,8 +131,12 @@ class Page {
   /** Facts that the page's diagnostics state. */
   async diagnostics() {
     await this.page.click('#engine');
+    const sheet = this.page.locator('#diagnostics[open]');
+    // What an earlier look left is still in it until it opens.
+    await sheet.waitFor();
     const text = await this.page.locator('.diagnostics-text').textContent();
     await this.page.keyboard.press('Escape');
+    await sheet.waitFor({ state: 'hidden' });
     return JSON.parse(text);
   }
 
