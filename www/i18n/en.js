@@ -7,6 +7,7 @@ export const en = {
   theme: 'Switch between dark and light',
   close: 'Close',
   veil: 'Let go to open',
+  room: 'Scans and answers',
   viewer: 'Viewer',
   answer: 'Answer',
 

@@ -7,6 +7,7 @@ export const it = {
   theme: 'Tema chiaro o scuro',
   close: 'Chiudi',
   veil: 'Rilascia per aprire',
+  room: 'Scansioni e risposte',
   viewer: 'Visualizzatore',
   answer: 'Risposta',
 
