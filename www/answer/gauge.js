@@ -33,8 +33,6 @@ export function gauge(probability, finding, below, above) {
       svg('rect', { x: (high ?? 0) - 0.5, y: 14, width: 0.5, height: 5, class: 'gauge-interval' }),
     ] : []));
   const middle = h('span', {}, upper - lower > 1 ? t('finding.uncertain').toLocaleLowerCase() : '');
-  // Kept off the words at both ends.
-  middle.style.setProperty('--at', String(Math.max(46, Math.min(58, (lower + upper) / 2))));
   const words = h('div.gauge-words', { 'aria-hidden': true }, h('span', {}, t('gauge.none')), middle, h('span', {}, t('gauge.likely')));
   const interval = all > 0 ? t('gauge.interval', { low: Math.round(low ?? 0), high: Math.round(high ?? 0) }) : '';
   return h('div.gauge', { role: 'img', 'aria-label': `${t('gauge.label', { at: percent(probability), lower: percent(below.threshold), upper: percent(above.threshold) })} ${interval}` },

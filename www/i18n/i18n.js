@@ -79,7 +79,7 @@ export function translate(root) {
 export function percent(probability) {
   if (probability < 0.01) return t('percent.under');
   if (probability > 0.99) return t('percent.over');
-  return `${Math.round(probability * 100)} %`;
+  return `${Math.round(probability * 100)}\u00a0%`;
 }
 
 /** @param {number} milliseconds */

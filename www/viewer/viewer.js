@@ -206,7 +206,8 @@ export class Viewer {
     this.axial.topEnd.textContent = says.join('\n');
     this.plain.topStart.textContent = t('film.plain');
     for (const [which, one] of /** @type {const} */ ([['coronal', this.coronal], ['sagittal', this.sagittal]])) {
-      one.topStart.textContent = view ? [t(`film.${which}`), spacing(view).assumed ? t('film.assumed') : ''].join('\n').trim() : '';
+      one.topStart.textContent = view ? t(`film.${which}`) : '';
+      one.bottomStart.textContent = view && spacing(view).assumed ? t('film.assumed') : '';
     }
     const [left, right, top, bottom] = sidesOf(view?.quarter_turns ?? 0);
     // A file may say where left is, but not for a head that lies turned in it.
