@@ -70,14 +70,20 @@ fn corpus(folder: &Path, seeds: &mut Vec<Seed>) {
 const EDGES: [u32; 9] = [0, 1, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0xffff_fffe, 0xffff_ffff];
 
 fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
+    let mark = |pair: &[u8]| matches!(pair, [0xff, 0xd8 | 0x4f]);
+    let stream = bytes.windows(2).position(mark).unwrap_or(0);
     for _ in 0..=random.below(6) {
         let length = bytes.len();
         if length == 0 {
             return;
         }
-        // Headers are at the front, and matter most.
-        let span = if random.below(3) > 0 { length.min(2048) } else { length };
-        let place = random.below(span);
+        // Headers matter most: that of the file at the front, and that of compressed pixels.
+        let (start, span) = match random.below(3) {
+            0 => (0, length),
+            1 => (0, length.min(2048)),
+            _ => (stream.min(length - 1), 192.min(length - stream.min(length - 1))),
+        };
+        let place = start + random.below(span);
         match random.below(7) {
             0 => bytes[place] = random.next() as u8,
             1 => bytes[place] ^= 1 << random.below(8),

@@ -24,7 +24,7 @@ pub(super) enum Content {
     PairData,
     /// JPEG picture.
     Jpeg,
-    /// PNG, BMP or WebP picture.
+    /// PNG or BMP picture.
     Picture,
     /// TIFF, of one or many pages.
     Tiff,
@@ -88,7 +88,7 @@ fn of_head(head: &[u8]) -> Option<Content> {
     } else if at(0, b"GIF8") {
         picture("a GIF picture")
     } else if at(0, b"RIFF") && at(8, b"WEBP") {
-        Some(Content::Picture)
+        picture("a WebP picture")
     } else if at(4, b"ftyp") {
         picture("a video or a phone photo")
     } else if at(0, b"\0\0\0\x0cjP  ") {
@@ -165,6 +165,7 @@ fn of_gzip(source: &dyn ByteSource, name: &str) -> Content {
         // Read as they are, since a NIfTI reader unpacks as it goes.
         Some(found @ (Content::Nifti | Content::PairHeader)) => found,
         Some(Content::Other(_)) | None if name.ends_with(".img.gz") => Content::PairData,
+        Some(Content::Other(_)) | None if [".tar.gz", ".tgz"].iter().any(|end| name.ends_with(end)) => Content::Gzip,
         Some(Content::Other(_)) | None => Content::Unsupported("a gzip-compressed file without a scan in it", UNPACK),
         Some(_) => Content::Gzip,
     }
@@ -174,6 +175,8 @@ fn of_name(name: &str, head: &[u8]) -> Content {
     match name.rsplit_once('.').map_or("", |(_, extension)| extension) {
         "dcm" | "dicom" | "ima" => Content::FalseDicom,
         "img" => Content::PairData,
+        // The first tar format has no mark; whether it is one its check sums tell.
+        "tar" => Content::Tar,
         "nii" => Content::Other("named like a NIfTI file, but has no NIfTI header"),
         "jpg" | "jpeg" | "png" => Content::Other("named like a picture, but is none"),
         _ if is_text(head) => Content::Other("a text file"),

@@ -15,7 +15,9 @@ pub(super) fn scale_of(voxels: &[f32]) -> (ValueScale, Option<Warning>) {
     let low = voxels.iter().copied().fold(f32::INFINITY, f32::min);
     let high = voxels.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let above = voxels.iter().filter(|&&value| value > CT_ABOVE).count();
-    let doubt = if low > AIR_BELOW {
+    let doubt = if low >= 0.0 && high <= 255.0 && high > 1.0 {
+        "they look like the grey levels of a picture, saved in a window"
+    } else if low > AIR_BELOW {
         "nothing in it is as low as air (-1000)"
     } else if above as f64 > ABOVE_SHARE * voxels.len() as f64 {
         "too much of it is higher than CT values go (3071)"
@@ -59,6 +61,13 @@ mod tests {
             assert_eq!(scale, ValueScale::Unknown);
             assert_eq!(warning.unwrap().code, "values_not_hounsfield");
         }
+    }
+
+    #[test]
+    fn a_window_that_was_saved_is_said() {
+        let warning = scale_of(&[0.0, 17.0, 255.0]).1.unwrap();
+        assert!(warning.message.contains("saved in a window"), "{}", warning.message);
+        assert!(!scale_of(&[0.0, 1800.0]).1.unwrap().message.contains("window"));
     }
 
     #[test]

@@ -205,6 +205,23 @@ mod tests {
     }
 
     #[test]
+    fn the_first_tar_format_is_known_by_its_name() {
+        let old = |name: &str| {
+            let mut bytes = entry(name, 0, &picture());
+            bytes[257..265].fill(0);
+            bytes[148..156].fill(b' ');
+            let sum: u32 = bytes[..512].iter().map(|&byte| u32::from(byte)).sum();
+            bytes[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+            bytes
+        };
+        let bytes = archive(&[old("7 (1).png"), old("7 (2).png")]);
+        for (path, bytes) in [("a.tar", bytes.clone()), ("a.tar.gz", gzip(&bytes))] {
+            assert_eq!(discover(drop_of(path, bytes)).scans[0].sources().len(), 2, "{path}");
+        }
+        assert_eq!(discover(drop_of("a.tar", vec![7; 2000])).refused[0].refusal.code, "damaged");
+    }
+
+    #[test]
     fn a_pax_header_gives_the_path() {
         assert_eq!(pax_path(b"20 mtime=1700000000\n14 path=a/b.c\n").unwrap(), "a/b.c");
     }
