@@ -44,3 +44,24 @@ test('weights that were changed on the way are not used', { timeout }, async (t)
   const rows = await opened.answers();
   assert.ok(rows.every(({ outcome, probability }) => outcome !== 'classified' && probability === ''), JSON.stringify(rows));
 });
+
+test('an engine that computes something else than the trainer did lets go of the weights', { timeout }, async (t) => {
+  const opened = await openPage(t, {
+    backend: 'cpu',
+    route: (context) => context.route('**/models/*.safetensors', async (route) => {
+      const response = await route.fetch();
+      const body = await response.body();
+      // Another patient logit than the trainer's, of the same length.
+      const digit = body.indexOf('"patient\\":', body.indexOf('self_test')) + '"patient\\":'.length;
+      body[digit] = body[digit] === 0x39 ? 0x38 : 0x39;
+      await route.fulfill({ response, body });
+    }),
+  });
+  const fault = opened.page.locator('#fault');
+  await fault.waitFor();
+  assert.equal(await fault.getAttribute('data-code'), 'self_test');
+  await opened.drop(scan());
+  const [row] = await opened.answers();
+  assert.equal(row.outcome, 'refused');
+  assert.equal(row.refusal, 'no_weights');
+});

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { PATIENCE_MS, openPage, phantom, predict } from './harness.mjs';
+import { PATIENCE_MS, openPage, phantom, predict, scratch } from './harness.mjs';
 
 const timeout = PATIENCE_MS;
 const bleeding = () => phantom('bleeding', 'dicom', '--seed', '7', '--bleed', 'intraparenchymal:40');
@@ -150,4 +152,39 @@ test('fingers swipe through the slices and pinch to zoom', { timeout }, async (t
   assert.notEqual(await opened.picture('axial'), whole);
   assert.equal(await opened.slice(), from + 4);
   assert.deepEqual(opened.errors, []);
+});
+
+/** The slices of a folder of pictures, turned clockwise by the browser. */
+async function turned(page, from, to, quarters) {
+  for (const file of readdirSync(from)) {
+    const picture = await page.evaluate(async ([bytes, quarters]) => {
+      const bitmap = await createImageBitmap(await (await fetch(`data:image/jpeg;base64,${bytes}`)).blob());
+      const canvas = Object.assign(document.createElement('canvas'), { width: bitmap.width, height: bitmap.height });
+      const context = canvas.getContext('2d');
+      context.translate(bitmap.width / 2, bitmap.height / 2);
+      context.rotate((quarters * Math.PI) / 2);
+      context.drawImage(bitmap, -bitmap.width / 2, -bitmap.height / 2);
+      return canvas.toDataURL('image/png').split(',')[1];
+    }, [readFileSync(join(from, file)).toString('base64'), quarters]);
+    writeFileSync(join(to, `${file}.png`), Buffer.from(picture, 'base64'));
+  }
+}
+
+test('the letters go round with pictures in which the head lies on one side or the other', { timeout: 2 * timeout }, async (t) => {
+  const opened = await openPage(t, { backend: 'cpu' });
+  // The page's policy lets it fetch nothing that is not its own.
+  const workshop = await (await opened.browser.newContext()).newPage();
+  const letters = () => opened.page.$$eval('.stage-axial .letter', (marks) => marks.map(({ textContent }) => textContent));
+  const folder = scratch(t);
+  for (const [row, [quarters, edges]] of [[1, ['P?', 'A?', 'R?', 'L?']], [3, ['A?', 'P?', 'L?', 'R?']]].entries()) {
+    const drop = join(folder, `turned ${quarters}`);
+    mkdirSync(drop);
+    await turned(workshop, phantom('bleeding', 'jpg', '--seed', '7', '--bleed', 'intraparenchymal:40'), drop, quarters);
+    await opened.drop(drop);
+    await opened.answers(row + 1);
+    await opened.page.locator('[data-scan]').nth(row).locator('button').first().click();
+    await opened.page.locator('#answer [data-code="head_turned"]').waitFor();
+    await opened.page.waitForFunction((edge) => document.querySelector('.stage-axial .letter')?.textContent === edge, edges[0]);
+    assert.deepEqual(await letters(), edges);
+  }
 });
