@@ -79,7 +79,7 @@ class Page {
     const session = await this.page.context().newCDPSession(this.page);
     const data = { items: [], files: paths, dragOperationsMask: 1 };
     for (const type of ['dragEnter', 'dragOver', 'drop']) {
-      await session.send('Input.dispatchDragEvent', { type, x: 640, y: 400, data });
+      await session.send('Input.dispatchDragEvent', { type, x: 160, y: 300, data });
     }
     await session.detach();
   }
