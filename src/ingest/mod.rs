@@ -7,7 +7,7 @@
 //!
 //! | kind | read | refused by name |
 //! |---|---|---|
-//! | DICOM | implicit, explicit, big-endian, deflated; RLE; JPEG baseline, extended, progressive and lossless; JPEG-LS; JPEG 2000; with or without preamble; multi-frame | HTJ2K, JPEG XL, video; Modality LUT; other modalities |
+//! | DICOM | implicit, explicit, big-endian, deflated; RLE; JPEG baseline, extended, progressive and lossless; JPEG-LS; JPEG 2000; with or without preamble; multi-frame | HTJ2K, JPEG XL, video; other modalities |
 //! | NIfTI | versions 1 and 2, Analyze 7.5; one file or pair; gzip; both byte orders; all integer and real types | 4D, colours, complex numbers, half a pair |
 //! | pictures | JPG, PNG, BMP, TIFF of one or many pages; grey or grey stored as colour; 8 bit, or 16 bit from black to white | colour, other 16 bit, mixed sizes, one slice; WebP, GIF |
 //! | containers | zip, tar, gzip, also in each other, within [`limits`] | password, bzip2, xz, 7-Zip, RAR |
@@ -158,7 +158,7 @@ pub struct InPlane {
 }
 
 /// A scan that was read: the volume, where its slices came from, and what the person should know.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Scan {
     /// Name for the person: folder, file, or patient number of a stack.
     pub name: String,
@@ -312,6 +312,6 @@ mod tests {
         );
         let codes: Vec<&str> = scan.warnings.iter().map(|warning| warning.code.as_str()).collect();
         assert_eq!(codes, ["spacing_unknown", "order_by_request"]);
-        assert_eq!(scan.unrepaired().order, scan.order);
+        assert_eq!(scan.unrepaired(), scan);
     }
 }

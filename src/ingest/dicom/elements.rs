@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
-/// Values longer than this are stepped over: none that matters here is.
-const LONGEST_VALUE: u32 = 64 << 10;
+/// Values longer than this are stepped over: none that matters here is. A table of 65,536 values has this length.
+const LONGEST_VALUE: u32 = 128 << 10;
 /// Sequences in sequences; enhanced CT needs four.
 const DEEPEST: usize = 12;
 /// Most headers fit into one read.
@@ -116,6 +116,14 @@ impl DataSet {
 
     pub(super) fn decimal(&self, tag: Tag) -> Option<f64> {
         self.texts(tag).first()?.parse().ok().filter(|number: &f64| number.is_finite())
+    }
+
+    /// 16-bit unsigned numbers, a last odd byte left out; none if the element is absent.
+    pub(super) fn shorts(&self, tag: Tag) -> Vec<u16> {
+        let (pairs, _) = self.bytes(tag).unwrap_or_default().as_chunks();
+        let number =
+            |&bytes: &[u8; 2]| if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) };
+        pairs.iter().map(number).collect()
     }
 
     /// A 16-bit unsigned number.

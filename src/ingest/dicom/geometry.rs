@@ -5,7 +5,7 @@ use crate::ingest::canonical::{Axes, Direction, cross, dot, norm};
 use crate::report::Warning;
 
 /// Slices closer than this lie at the same place.
-const SAME_PLACE_MM: f64 = 0.01;
+pub(super) const SAME_PLACE_MM: f64 = 0.01;
 /// Gaps may differ from their median by this share before the person is told.
 const UNEVEN_SHARE: f64 = 0.1;
 /// Angle between the slices' normal and the direction in which they are stacked, from which the gantry was tilted.

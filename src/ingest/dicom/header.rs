@@ -2,6 +2,7 @@
 
 use super::codecs::FrameFragments;
 use super::elements::{DataSet, Parsed, PixelLocation, parse};
+use super::lut::ModalityLut;
 use super::pixels::PixelFormat;
 use crate::ingest::canonical::{Direction, dot, norm};
 use crate::ingest::fault::Fault;
@@ -29,6 +30,11 @@ pub(super) struct Header {
     pub(super) slice_thickness: Option<f64>,
     /// The values are stated to be something else than Hounsfield units.
     pub(super) other_scale: Option<String>,
+    /// What maps stored values, in place of slope and intercept.
+    pub(super) lut: Option<ModalityLut>,
+    pub(super) study_uid: Option<String>,
+    /// Reconstruction kernel, which decides how sharp and how noisy the slices are.
+    pub(super) kernel: Option<String>,
     pub(super) frames: Vec<Frame>,
 }
 
@@ -86,16 +92,22 @@ fn build(file: &InputFile, parsed: &Parsed, series_uid: Option<String>) -> Resul
         return Err(Fault::Localiser { name: name() });
     }
     let format = format?;
-    if data.has(tags::MODALITY_LUT_SEQUENCE) {
-        let detail = "maps its values through a table (Modality LUT)".to_owned();
-        return Err(Fault::UnsupportedPixels { name: name(), detail });
-    }
+    let lut = match data.first_item(tags::MODALITY_LUT_SEQUENCE) {
+        None => None,
+        Some(item) => Some(
+            ModalityLut::read(item, format.is_signed())
+                .map_err(|detail| Fault::UnsupportedPixels { name: name(), detail: detail.to_owned() })?,
+        ),
+    };
     let frames = frames(data, frame_count);
     Fault::check_shape(&path, [frames.len(), format.rows, format.columns])?;
-    let other_scale =
-        data.text(tags::RESCALE_TYPE).filter(|kind| !matches!(kind.as_str(), "HU" | "US" | "HU_MOD")).or_else(|| {
-            (class.as_deref() == Some(uids::SECONDARY_CAPTURE_IMAGE_STORAGE)).then(|| "screen capture".to_owned())
-        });
+    let kind = match &lut {
+        Some(lut) => lut.kind.clone(),
+        None => data.text(tags::RESCALE_TYPE),
+    };
+    let other_scale = kind.filter(|kind| !matches!(kind.as_str(), "HU" | "US" | "HU_MOD")).or_else(|| {
+        (class.as_deref() == Some(uids::SECONDARY_CAPTURE_IMAGE_STORAGE)).then(|| "screen capture".to_owned())
+    });
     Ok(Header {
         source: Arc::clone(&parsed.source),
         pixels,
@@ -110,6 +122,9 @@ fn build(file: &InputFile, parsed: &Parsed, series_uid: Option<String>) -> Resul
         instance_number: data.text(tags::INSTANCE_NUMBER).and_then(|number| number.parse().ok()),
         slice_thickness: data.decimal(tags::SLICE_THICKNESS).filter(|mm| *mm > 0.0),
         other_scale,
+        lut,
+        study_uid: data.text(tags::STUDY_INSTANCE_UID),
+        kernel: data.texts(tags::CONVOLUTION_KERNEL).into_iter().next(),
         frames,
         path,
     })

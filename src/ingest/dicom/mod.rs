@@ -6,13 +6,16 @@
 //! | data elements to what a slice is, or why it is none | `header` |
 //! | files to series | `series` |
 //! | positions to order, spacing and warnings | `geometry` |
+//! | several series of one study to the one that suits best | `choice` |
 //! | compressed frames to stored pixels | `codecs` |
-//! | stored pixels to Hounsfield units | `pixels` |
+//! | stored pixels to Hounsfield units | `pixels`, `lut` |
 
+mod choice;
 mod codecs;
 mod elements;
 mod geometry;
 mod header;
+mod lut;
 mod pixels;
 mod series;
 #[cfg(test)]

@@ -59,6 +59,10 @@ impl PixelFormat {
         Ok(Self { rows: rows.into(), columns: columns.into(), kind, big_endian: parsed.big_endian, codec })
     }
 
+    pub(super) fn is_signed(&self) -> bool {
+        matches!(self.kind, Kind::Integer { signed: true, .. })
+    }
+
     fn pixel_bytes(&self) -> usize {
         match self.kind {
             Kind::Integer { bytes, .. } => bytes,
@@ -97,7 +101,10 @@ pub(super) fn read_frame(header: &Header, index: usize, frame: &Frame, voxels: &
         None => stored_frame(header, index)?,
         Some(codec) => decoded_frame(header, index, codec)?,
     };
-    let rescale = |value: f64| (value * frame.slope + frame.intercept) as f32;
+    let rescale = |value: f64| match &header.lut {
+        Some(lut) => lut.value(value),
+        None => (value * frame.slope + frame.intercept) as f32,
+    };
     match format.kind {
         Kind::Float => each(&bytes, format.big_endian, voxels, |item| rescale(f64::from(f32::from_le_bytes(item)))),
         Kind::Double => each(&bytes, format.big_endian, voxels, |item| rescale(f64::from_le_bytes(item))),

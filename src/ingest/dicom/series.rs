@@ -1,13 +1,14 @@
 //! Files to series: which slices form a stack, and what is left over and why.
 
-use super::geometry::Stack;
+use super::geometry::{SAME_PLACE_MM, Stack};
 use super::header::{Frame, Header, Rejection};
-use super::{DicomPlan, Slice};
+use super::{DicomPlan, Slice, choice};
 use crate::ingest::fault::Fault;
 use crate::ingest::group::natural_order;
 use crate::ingest::source::{file_name, folder};
-use crate::ingest::{InputFile, RefusedScan};
+use crate::ingest::{InputFile, RefusedScan, limits};
 use crate::report::{Refusal, Warning};
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
@@ -49,6 +50,7 @@ pub(in crate::ingest) fn find_series(mut files: Vec<InputFile>) -> Found {
         list.push(refusal(&fault, paths));
     }
     tell_apart(&mut found.plans);
+    choice::choose(&mut found.plans);
     found
 }
 
@@ -99,7 +101,7 @@ fn split_series(headers: Vec<Rc<Header>>, found: &mut Found) {
     let total = headers.len();
     let unique: Vec<Rc<Header>> =
         headers.into_iter().filter(|header| header.instance_uid.clone().is_none_or(|uid| seen.insert(uid))).collect();
-    let copies = total - unique.len();
+    let mut copies = total - unique.len();
     let mut stacks: BTreeMap<StackKey, Vec<Rc<Header>>> = BTreeMap::new();
     for header in unique {
         stacks.entry(stack_key(&header)).or_default().push(header);
@@ -112,6 +114,9 @@ fn split_series(headers: Vec<Rc<Header>>, found: &mut Found) {
             found.set_aside.push(refusal(&fault, vec![stray.path.clone()]));
             continue;
         }
+        let twins = stack.len();
+        let stack = without_twins(stack);
+        copies += twins - stack.len();
         for part in split_acquisitions(stack) {
             add_stack(part, copies, found);
         }
@@ -121,6 +126,45 @@ fn split_series(headers: Vec<Rc<Header>>, found: &mut Found) {
 fn overlap(headers: &[Rc<Header>]) -> bool {
     let frames: Vec<Frame> = headers.iter().filter_map(|header| header.frames.first().copied()).collect();
     Stack::by_position(&frames).is_some_and(|stack| stack.overlaps)
+}
+
+/// Leaves out slices that show the same pixels at the same place under another identity, as an archive that was exported
+/// twice has them. Pixels are compared as stored, and only where places agree.
+fn without_twins(stack: Vec<Rc<Header>>) -> Vec<Rc<Header>> {
+    if !overlap(&stack) {
+        return stack;
+    }
+    let same_values = |a: &Header, b: &Header| {
+        let scale = |header: &Header| header.frames.first().map(|frame| (frame.slope, frame.intercept));
+        scale(a) == scale(b) && a.format == b.format && a.transfer_syntax == b.transfer_syntax
+    };
+    let mut kept: Vec<(Rc<Header>, Option<Vec<u8>>)> = Vec::new();
+    for header in stack {
+        let position = header.frames.first().and_then(|frame| frame.position);
+        let mut pixels = None;
+        let is_twin = kept.iter_mut().any(|(other, stored)| {
+            let there = other.frames.first().and_then(|frame| frame.position);
+            let near =
+                position.zip(there).is_some_and(|(a, b)| a.iter().zip(&b).all(|(a, b)| (a - b).abs() < SAME_PLACE_MM));
+            near && same_values(other, &header) && {
+                let stored = stored.get_or_insert_with(|| stored_pixels(other));
+                let own = pixels.get_or_insert_with(|| stored_pixels(&header));
+                !own.is_empty() && own == stored
+            }
+        });
+        if !is_twin {
+            kept.push((header, pixels));
+        }
+    }
+    kept.into_iter().map(|(header, _)| header).collect()
+}
+
+/// A hash of the pixel data as stored; empty if they cannot be read.
+fn stored_pixels(header: &Header) -> Vec<u8> {
+    let rest = header.source.len().saturating_sub(header.pixels.offset);
+    let length = header.pixels.length.unwrap_or(rest).min(rest).min(limits::PICTURE_BYTES);
+    let bytes = header.source.read_at(header.pixels.offset, usize::try_from(length).unwrap_or(0));
+    bytes.map(|bytes| Sha256::digest(bytes).to_vec()).unwrap_or_default()
 }
 
 fn split_acquisitions(stack: Vec<Rc<Header>>) -> Vec<Vec<Rc<Header>>> {

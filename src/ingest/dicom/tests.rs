@@ -1,5 +1,7 @@
 //! Files are written by `dicom-object`, which reads and writes independently of the walk that is tested here.
 
+mod places;
+
 use crate::ingest::{InputFile, OrderBasis, ReadError, Scan, discover};
 use crate::volume::{Orientation, ValueScale};
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR, value::DataSetSequence};
@@ -195,7 +197,9 @@ fn a_file_dropped_twice_is_used_once() {
 
 #[test]
 fn slices_at_one_place_are_no_stack() {
-    assert_eq!(read(vec![written("s/1", slice(1, 0.0)), written("s/2", slice(2, 0.0))]).unwrap_err(), "not_a_stack");
+    let mut other = slice(2, 0.0);
+    pixels(&mut other, &PIXELS.map(|value| value + 1));
+    assert_eq!(read(vec![written("s/1", slice(1, 0.0)), written("s/2", other)]).unwrap_err(), "not_a_stack");
 }
 
 #[test]
