@@ -18,7 +18,7 @@ pub enum PatientScore {
     /// `ln(sum(exp(slice logit)))`: a smooth maximum to which several suspicious slices add up. Grows with the number of
     /// slices, by at most its logarithm.
     LogSumExp,
-    /// `2 ln(w sum(exp(slice logit / 2))) - 0.3 median(slice logits)`: moderately suspicious neighbours add up more, and
+    /// `t ln(w sum(exp(slice logit / t))) - 0.3 median(slice logits)` with t = 1.5: moderately suspicious neighbours add up more, and
     /// what a scanner or a window raises in every slice counts for less. The weight `w` makes up for the number of slices
     /// that a head is cut into: the thickness of a slice in units of 5 mm, or, where it is not known, 32 slices over their
     /// number if there are more than that.
@@ -30,6 +30,8 @@ const USUAL_MM: f32 = 5.0;
 /// A brain in slices of that thickness has no more than this.
 const USUAL_SLICES: f32 = 32.0;
 
+/// The `t` of [`PatientScore::AboveBackground`]: the larger, the more do slices add up.
+const SOFTNESS: f32 = 1.5;
 /// How much of the scan's median slice logit [`PatientScore::AboveBackground`] takes away.
 const BACKGROUND: f32 = 0.3;
 
@@ -47,12 +49,13 @@ impl PatientScore {
             Self::PatientLogit => logits.patient,
             Self::LogSumExp => log_sum_exp(slices),
             Self::AboveBackground => {
-                let halves: Vec<f32> = slices.iter().map(|logit| logit / 2.0).collect();
+                let softened: Vec<f32> = slices.iter().map(|logit| logit / SOFTNESS).collect();
                 let weight = match slice_mm {
                     Some(thickness) if thickness > 0.0 => (thickness / USUAL_MM).clamp(0.25, 4.0),
                     _ => (USUAL_SLICES / slices.len() as f32).min(1.0),
                 };
-                (-BACKGROUND).mul_add(median(slices).unwrap_or_default(), 2.0 * (log_sum_exp(&halves) + weight.ln()))
+                let sum = SOFTNESS * (log_sum_exp(&softened) + weight.ln());
+                (-BACKGROUND).mul_add(median(slices).unwrap_or_default(), sum)
             }
         }
     }
@@ -382,7 +385,7 @@ mod tests {
         let raised = plain.map(|logit| logit + 1.0);
         let mut one = plain;
         one[5] = 3.0;
-        assert!((score(&plain) - (-2.0 + 2.0 * 11_f32.ln() + 0.6)).abs() < 1e-4);
+        assert!((score(&plain) - (-2.0 + 1.5 * 11_f32.ln() + 0.6)).abs() < 1e-4);
         assert!((score(&raised) - score(&plain) - 0.7).abs() < 1e-4);
         assert!(score(&one) > score(&plain) + 1.2);
         assert_eq!(score(&[]), f32::NEG_INFINITY);

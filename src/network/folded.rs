@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn folding_does_not_change_the_compact_network() {
         agree(&NetworkConfig::compact(), [5, 32, 24]);
-        agree(&NetworkConfig::compact_one_sided(), [5, 32, 24]);
+        agree(&NetworkConfig::compact_two_sided(), [5, 32, 24]);
     }
 
     #[test]

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The presets that are built in.
-const PRESETS: [(&str, &str); 4] = [
+const PRESETS: [(&str, &str); 5] = [
     ("ct-ich", include_str!("../../configs/ct-ich.json")),
     ("ct-ich-painted", include_str!("../../configs/ct-ich-painted.json")),
     ("both", include_str!("../../configs/both.json")),
+    ("both-two-sided", include_str!("../../configs/both-two-sided.json")),
     ("published", include_str!("../../configs/published.json")),
 ];
 
