@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { ORIGIN, PATIENCE_MS, openPage, phantom, predict, realScan } from './harness.mjs';
+import { ORIGIN, PATIENCE_MS, URL_OF_PAGE, openPage, phantom, predict, realScan } from './harness.mjs';
 
 const bleeding = (format) => phantom('bleeding', format, '--seed', '7', '--bleed', 'intraparenchymal:40');
 const timeout = PATIENCE_MS;
@@ -55,6 +55,17 @@ for (const backend of /** @type {const} */ (['cpu', 'webgpu'])) {
     assert.deepEqual(await opened.requestsSinceReady(), []);
   });
 }
+
+test('the server sends the policy of the page with every file, because a worker obeys only its own', async () => {
+  const page = await (await fetch(URL_OF_PAGE)).text();
+  const policy = /Content-Security-Policy" content="([^"]+)"/.exec(page)?.[1];
+  assert.match(policy ?? '', /connect-src 'self'/);
+  for (const path of ['', 'worker.js', 'gpu-worker.js', 'pkg/cpu/ictus_bg.wasm']) {
+    const response = await fetch(URL_OF_PAGE + path);
+    assert.equal(response.headers.get('Content-Security-Policy'), `${policy}; frame-ancestors 'none'`, path);
+    await response.body?.cancel();
+  }
+});
 
 test('the saved report is the object that the command line prints', { timeout }, async (t) => {
   const opened = await openPage(t, { backend: 'cpu' });
