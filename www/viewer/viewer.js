@@ -96,9 +96,11 @@ export class Viewer {
       const slices = row?.report?.slices ?? [];
       this.ladder.setScores(Array.from({ length: row?.view?.slices ?? 0 }, (_, z) => slices[z]?.probability ?? null));
     }
-    this.#slices?.lookAt(state.look.z);
-    this.ladder.setSlice(state.look.z);
-    this.#draw(state.look);
+    // A new scan has just been given its place: that of `state` is the last one's.
+    const { look } = this.source.state();
+    this.#slices?.lookAt(look.z);
+    this.ladder.setSlice(look.z);
+    this.#draw(look);
   }
 
   /**
