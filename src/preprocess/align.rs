@@ -29,9 +29,9 @@ const UPRIGHT: f32 = 0.0004;
 /// A picture lies on its side if that leaves less than this fraction of the asymmetry. In 121 real scans the true axis was
 /// the most symmetric, by a factor of 1.13 at the least and mostly more than 2.
 const ON_ITS_SIDE: f32 = 0.9;
-/// A picture stands on its head if the brain's skewness along the axis exceeds this. Real brains the right way up have
-/// -.19 to .05, nine of ten below -.06; the one scan that was stored upside down has .14.
-const UPSIDE_DOWN: f32 = 0.09;
+/// A standing picture is turned over if [`nose_up`] is below minus this, and where it is nearer to 0 the person is told
+/// that it could not be decided. Of 121 real scans the right way up, 119 have more than .9 and the other two .1 and .2.
+pub(super) const CLEAR: f32 = 0.6;
 /// Hounsfield units below the brain's median at which a pixel counts as a dark space.
 const DARK_HU: f32 = 25.0;
 /// What a dark space is taken down to, where brain is 1 and outside is 0.
@@ -50,7 +50,7 @@ pub(super) fn mirror_axis(
     let bands = match config.symmetry {
         Symmetry::Outline => Bands::new(frame, mask, &[core], DarkSpaces { median, level: 1.0 }, (x, y)),
         Symmetry::Bands => {
-            let kept: Vec<usize> = kept.collect();
+            let kept: Vec<usize> = kept.clone().collect();
             let slabs: Vec<&[usize]> = kept.chunks(kept.len().div_ceil(BANDS).max(1)).collect();
             Bands::new(frame, mask, &slabs, DarkSpaces { median, level: DARK }, (x, y))
         }
@@ -61,37 +61,48 @@ pub(super) fn mirror_axis(
     let (sine, cosine) = best.degrees.to_radians().sin_cos();
     let shift = best.shift * STEP as f32;
     let (x, y) = (x + cosine * shift, y + sine * shift);
+    let nose_up = turnable.then(|| nose_up(frame, mask, kept, core, (x, y), best.degrees));
     // A picture on its side has no better direction than what the brain says; one that stands has.
-    let doubt = if upright == 0.0 { UPSIDE_DOWN } else { 0.0 };
-    let turned = turnable && skewness(frame, mask, core, (x, y), best.degrees) > doubt;
+    let doubt = if upright == 0.0 { -CLEAR } else { 0.0 };
+    let turned = nose_up.is_some_and(|odds| odds < doubt);
     let degrees = match best.degrees {
         degrees if !turned => degrees,
         degrees if degrees > 0.0 => degrees - 180.0,
         degrees => degrees + 180.0,
     };
-    Some(MirrorAxis { x, y, degrees, asymmetry: best.asymmetry })
+    let nose_up = nose_up.map(|odds| if turned { -odds } else { odds });
+    Some(MirrorAxis { x, y, degrees, asymmetry: best.asymmetry, nose_up })
 }
 
-/// Skewness of the mask along the axis. Brains narrow towards the nose: negative if it points up.
-fn skewness(frame: &Frame, mask: &[bool], core: &[usize], (x, y): (f32, f32), degrees: f32) -> f32 {
+/// Log-odds that the nose is up and not down along the axis.
+///
+/// Brains narrow towards the nose, so that the mean of the mask on the slabs `core` lies behind the middle of its length,
+/// and towards the vertex the brain lies further back still. The weights are a logistic regression on 121 real scans, of
+/// which none comes out wrong when it is left out of the fit.
+fn nose_up(frame: &Frame, mask: &[bool], kept: Range<usize>, core: &[usize], (x, y): (f32, f32), degrees: f32) -> f32 {
     let (sine, cosine) = degrees.to_radians().sin_cos();
-    let (mut count, mut first, mut second, mut third) = (0.0_f64, 0.0_f64, 0.0_f64, 0.0_f64);
-    for &slab in core {
-        let lines = mask[slab * frame.area()..(slab + 1) * frame.area()].chunks_exact(frame.columns);
-        for (row, line) in lines.enumerate() {
-            for (column, _) in line.iter().enumerate().filter(|&(_, &brain)| brain) {
-                let along = f64::from(cosine * (row as f32 - y) - sine * (column as f32 - x));
-                count += 1.0;
-                first += along;
-                second += along * along;
-                third += along * along * along;
-            }
-        }
-    }
-    let mean = first / count;
-    let variance = second / count - mean * mean;
-    let central = third / count - 3.0 * mean * second / count + 2.0 * mean * mean * mean;
-    (central / variance.powf(1.5)) as f32
+    let along = |slab: usize| -> Vec<f32> {
+        let lines = mask[slab * frame.area()..(slab + 1) * frame.area()].chunks_exact(frame.columns).enumerate();
+        let brain = lines.flat_map(|(row, line)| {
+            line.iter().enumerate().filter(|&(_, &brain)| brain).map(move |(column, _)| (column, row))
+        });
+        brain.map(|(column, row)| cosine * (row as f32 - y) - sine * (column as f32 - x)).collect()
+    };
+    let mean = |places: &[f32]| places.iter().map(|&v| f64::from(v)).sum::<f64>() / places.len().max(1) as f64;
+    let mut places: Vec<f32> = core.iter().flat_map(|&slab| along(slab)).collect();
+    let Some(last) = places.len().checked_sub(1) else { return 0.0 };
+    let centre = mean(&places);
+    let mut percentile = |hundredths: usize| {
+        let (_, &mut place, _) = places.select_nth_unstable_by(last * hundredths / 100, f32::total_cmp);
+        f64::from(place)
+    };
+    let (front, back) = (percentile(1), percentile(99));
+    let (middle, length) = (f64::midpoint(front, back), (back - front).max(1.0));
+    let above = core.last().map_or(kept.end, |&slab| slab + 1)..kept.end;
+    let centres: Vec<f32> =
+        above.map(along).filter(|places| !places.is_empty()).map(|places| mean(&places) as f32).collect();
+    let top = if centres.is_empty() { middle } else { mean(&centres) };
+    ((86.0 * (centre - middle) + 21.5 * (top - middle)) / length) as f32
 }
 
 /// The centre of the mask on the slabs `core`.

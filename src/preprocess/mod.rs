@@ -170,6 +170,8 @@ pub struct MirrorAxis {
     pub degrees: f32,
     /// What is left of the difference between the two halves: 0 for perfect symmetry.
     pub asymmetry: f32,
+    /// Log-odds that the nose is up and not down once the picture is turned by `degrees`; `None` where the files state it.
+    pub nose_up: Option<f32>,
 }
 
 /// Network input with the results of the steps that led to it.
@@ -182,7 +184,7 @@ pub struct Preparation {
 }
 
 impl Preparation {
-    /// What the person should know: codes `head_turned` and `brain_incomplete`.
+    /// What the person should know: codes `head_turned`, `nose_uncertain` and `brain_incomplete`.
     pub fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         let degrees = self.input.alignment.rotation_degrees();
@@ -190,6 +192,12 @@ impl Preparation {
             warnings.push(Warning::new(
                 "head_turned",
                 format!("The head lies turned by {degrees:.0} degrees in the pictures and was looked at upright. Check left and right."),
+            ));
+        }
+        if self.stages.axis.nose_up.is_some_and(|odds| odds < align::CLEAR) {
+            warnings.push(Warning::new(
+                "nose_uncertain",
+                "Whether the nose is up or down in the pictures could not be told with confidence. If they are turned upside down, the answer may be wrong: turn them so that the nose is up.",
             ));
         }
         let Stages { areas, kept, .. } = &self.stages;
