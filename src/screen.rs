@@ -227,6 +227,7 @@ where
 fn unprepared(error: &PreprocessError) -> Refusal {
     let code = match error {
         PreprocessError::NoBrain { .. } => "no_brain",
+        PreprocessError::TooManySlices { .. } => "too_many_slices",
         PreprocessError::TooFewSlices { .. } => "too_few_slices",
     };
     Refusal::new(code, error.to_string())

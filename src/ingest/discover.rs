@@ -192,7 +192,7 @@ impl Discovery {
         for entry in entries {
             match entry {
                 Ok(entry) => self.gather(entry, depth + 1, gathered),
-                Err(fault) => self.refuse(&file.path, &fault),
+                Err(refused) => self.refused.push(refused),
             }
         }
         Ok(())

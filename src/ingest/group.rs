@@ -96,11 +96,12 @@ pub(super) fn group_pictures(paths: &[&str]) -> Vec<PictureGroup> {
 }
 
 fn group_folder(folder: &str, members: &[usize], paths: &[&str]) -> Vec<PictureGroup> {
-    let mut patterns: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    // `None` stands for a number: every character that could stand for one can also be in a name.
+    let mut patterns: BTreeMap<Vec<Option<String>>, Vec<usize>> = BTreeMap::new();
     for &member in members {
         let pattern = stem_of(paths, member).into_iter().map(|token| match token {
-            Token::Text(text) => text.to_lowercase(),
-            Token::Number(_) => "#".to_owned(),
+            Token::Text(text) => Some(text.to_lowercase()),
+            Token::Number(_) => None,
         });
         patterns.entry(pattern.collect()).or_default().push(member);
     }
@@ -129,9 +130,8 @@ fn group_pattern(folder: &str, members: &[usize], paths: &[&str]) -> Vec<Picture
     };
     let mut stacks: BTreeMap<Vec<&str>, Vec<usize>> = BTreeMap::new();
     for &member in members {
-        let mut key = numbers(member);
-        key.remove(slice);
-        stacks.entry(key).or_default().push(member);
+        let key = numbers(member).into_iter().enumerate().filter(|&(place, _)| place != slice);
+        stacks.entry(key.map(|(_, number)| number).collect()).or_default().push(member);
     }
     if stacks.len() > 1 && stacks.values().all(|stack| stack.len() == 1) {
         return vec![PictureGroup { name: folder_or_stem(folder, members, paths), members: members.to_vec() }];
@@ -193,6 +193,7 @@ fn folder_or_stem(folder: &str, members: &[usize], paths: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn names_and_members(paths: &[&str]) -> Vec<(String, Vec<String>)> {
         group_pictures(paths)
@@ -259,5 +260,23 @@ mod tests {
             names_and_members(&["x/a.jpg", "x/b.jpg", "x/c.jpg"]),
             vec![("x".into(), vec!["x/a.jpg".into(), "x/b.jpg".into(), "x/c.jpg".into()])]
         );
+    }
+
+    #[test]
+    fn a_hash_in_a_name_is_no_number() {
+        let groups = names_and_members(&["x/1.jpg", "x/2.jpg", "x/#.jpg"]);
+        assert_eq!(groups.iter().map(|group| group.1.len()).collect::<Vec<_>>(), [1, 2]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_picture_is_in_one_stack(names in prop::collection::vec("[ab#.]?[0-9]{0,2}[ #_(]?[0-9]{0,2}", 1..12)) {
+            let names: Vec<String> = names.iter().map(|name| format!("{name}.jpg")).collect();
+            let paths: Vec<&str> = names.iter().map(String::as_str).collect();
+            let groups = group_pictures(&paths);
+            let mut members: Vec<usize> = groups.into_iter().flat_map(|group| group.members).collect();
+            members.sort_unstable();
+            prop_assert!(members.into_iter().eq(0..paths.len()));
+        }
     }
 }

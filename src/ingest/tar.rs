@@ -6,7 +6,7 @@
 
 use super::fault::Fault;
 use super::zip::{Budget, Range, inner_path};
-use super::{InputFile, limits};
+use super::{InputFile, RefusedScan, limits};
 use crate::ingest::source::SourceReader;
 use flate2::read::MultiGzDecoder;
 use std::io::Read;
@@ -18,7 +18,7 @@ const LONGEST_NAME: u64 = 16 << 10;
 
 /// The files of a tar archive, in order.
 #[expect(clippy::arc_with_non_send_sync, reason = "byte sources are `Arc` by contract; browser files cannot be sent")]
-pub(super) fn entries(file: &InputFile, budget: &mut Budget) -> Result<Vec<Result<InputFile, Fault>>, Fault> {
+pub(super) fn entries(file: &InputFile, budget: &mut Budget) -> Result<Vec<Result<InputFile, RefusedScan>>, Fault> {
     let end = file.source.len();
     let mut found = Vec::new();
     let mut position = 0;
@@ -46,7 +46,7 @@ pub(super) fn entries(file: &InputFile, budget: &mut Budget) -> Result<Vec<Resul
             }
             b'0' | 0 | b'7' => {
                 let path = inner_path(&file.path, &long_name.take().unwrap_or(header.name));
-                let source = Arc::new(Range::new(Arc::clone(&file.source), start, header.size));
+                let source = Arc::new(Range::new(&file.source, start, header.size));
                 found.push(Ok(InputFile { path, source }));
             }
             // Folders, links, devices and headers for the whole archive hold no scan.

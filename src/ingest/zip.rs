@@ -5,12 +5,14 @@
 
 use super::fault::Fault;
 use super::source::SourceReader;
-use super::{ByteSource, InputFile, limits};
+use super::{ByteSource, InputFile, RefusedScan, limits};
+use ::zip::read::ZipFile;
 use ::zip::result::ZipError;
 use ::zip::{CompressionMethod, ZipArchive};
 use flate2::read::DeflateDecoder;
 use std::cell::RefCell;
 use std::io::{self, Read};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// What the containers of one drop may still unpack to.
@@ -57,53 +59,71 @@ impl Budget {
     }
 }
 
-/// The files of a container, in the order of its directory.
-#[expect(clippy::arc_with_non_send_sync, reason = "byte sources are `Arc` by contract; browser files cannot be sent")]
-pub(super) fn entries(file: &InputFile, budget: &mut Budget) -> Result<Vec<Result<InputFile, Fault>>, Fault> {
+/// The files of a container, in the order of its directory; an entry that cannot be read takes no other down.
+pub(super) fn entries(file: &InputFile, budget: &mut Budget) -> Result<Vec<Result<InputFile, RefusedScan>>, Fault> {
     let damaged = |error: ZipError| match error {
         ZipError::Io(error) => Fault::unreadable(&file.path, &error),
         error => Fault::Damaged { path: file.path.clone(), detail: error.to_string() },
     };
     let mut archive = ZipArchive::new(SourceReader::new(file.source.as_ref(), 64 << 10)).map_err(damaged)?;
     let mut found = Vec::new();
+    let open = Open::default();
     for index in 0..archive.len() {
-        let entry = archive.by_index_raw(index).map_err(damaged)?;
-        if entry.is_dir() {
-            continue;
-        }
-        budget.spend(&file.path, entry.size())?;
-        if entry.encrypted() {
-            return Err(Fault::Encrypted { path: file.path.clone() });
-        }
-        let path = inner_path(&file.path, &String::from_utf8_lossy(entry.name_raw()));
-        if entry.size() > limits::expanded(entry.compressed_size()) {
-            let detail = format!("it claims to unpack from {} to {} bytes", entry.compressed_size(), entry.size());
-            found.push(Err(Fault::ContainerTooLarge { path, detail }));
-            continue;
-        }
-        let start = entry.data_start().ok_or_else(|| Fault::Damaged {
-            path: file.path.clone(),
-            detail: format!("the directory does not say where {path} begins"),
-        })?;
-        let deflated = match entry.compression() {
-            CompressionMethod::Stored => false,
-            CompressionMethod::Deflated => true,
-            method => {
-                let advice = "Unpack it and drop the files.";
-                found.push(Err(Fault::UnsupportedFormat { path, found: format!("packed as {method:?}"), advice }));
-                continue;
+        let name = archive.name_for_index(index).and_then(Result::ok).unwrap_or_default().into_owned();
+        let path = |name: &str| inner_path(&file.path, name);
+        let (path, source) = match archive.by_index_raw(index) {
+            Ok(entry) if entry.is_dir() => continue,
+            Ok(entry) => {
+                budget.spend(&file.path, entry.size().max(entry.compressed_size()))?;
+                let path = path(&String::from_utf8_lossy(entry.name_raw()));
+                let source = entry_source(file, &entry, &path, &open);
+                (path, source)
             }
+            Err(error) => (path(&name), Err(Fault::Damaged { path: path(&name), detail: error.to_string() })),
         };
-        let container = Arc::clone(&file.source);
-        let packed = Range::new(container, start, entry.compressed_size());
-        let source: Arc<dyn ByteSource> = if deflated {
-            Arc::new(Deflated { packed, length: entry.size(), open: RefCell::new(None) })
-        } else {
-            Arc::new(packed)
-        };
-        found.push(Ok(InputFile { path, source }));
+        found.push(match source {
+            Ok(source) => Ok(InputFile { path, source }),
+            Err(fault) => Err(RefusedScan::of_file(&path, &fault)),
+        });
+    }
+    let locked = |entry: &Result<InputFile, RefusedScan>| {
+        entry.as_ref().is_err_and(|refused| refused.refusal.code == "encrypted")
+    };
+    if !found.is_empty() && found.iter().all(locked) {
+        return Err(Fault::Encrypted { path: file.path.clone() });
     }
     Ok(found)
+}
+
+/// The bytes of an entry, as they come out.
+#[expect(clippy::arc_with_non_send_sync, reason = "byte sources are `Arc` by contract; browser files cannot be sent")]
+fn entry_source<R: Read>(
+    file: &InputFile,
+    entry: &ZipFile<'_, R>,
+    path: &str,
+    open: &Open,
+) -> Result<Arc<dyn ByteSource>, Fault> {
+    let damaged = |detail: &str| Fault::Damaged { path: path.to_owned(), detail: detail.to_owned() };
+    if entry.encrypted() {
+        return Err(Fault::Encrypted { path: path.to_owned() });
+    }
+    if entry.size() > limits::expanded(entry.compressed_size()) {
+        let detail = format!("it claims to unpack from {} to {} bytes", entry.compressed_size(), entry.size());
+        return Err(Fault::ContainerTooLarge { path: path.to_owned(), detail });
+    }
+    let start = entry.data_start().ok_or_else(|| damaged("its container does not say where it begins"))?;
+    let packed = Range::new(&file.source, start, entry.compressed_size());
+    match entry.compression() {
+        CompressionMethod::Stored if entry.size() != entry.compressed_size() => {
+            Err(damaged("its container gives two lengths for it"))
+        }
+        CompressionMethod::Stored => Ok(Arc::new(packed)),
+        CompressionMethod::Deflated => Ok(Arc::new(Deflated { packed, length: entry.size(), open: Rc::clone(open) })),
+        method => {
+            let (path, found) = (path.to_owned(), format!("packed as {method:?}"));
+            Err(Fault::UnsupportedFormat { path, found, advice: "Unpack it and drop the files." })
+        }
+    }
 }
 
 /// A container that lies in a container, ready for random access.
@@ -130,8 +150,12 @@ pub(super) struct Range {
 }
 
 impl Range {
-    pub(super) fn new(container: Arc<dyn ByteSource>, start: u64, length: u64) -> Self {
-        Self { container, start, length, position: 0 }
+    pub(super) fn new(container: &Arc<dyn ByteSource>, start: u64, length: u64) -> Self {
+        Self { container: Arc::clone(container), start, length, position: 0 }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.container, &other.container) && (self.start, self.length) == (other.start, other.length)
     }
 }
 
@@ -157,11 +181,29 @@ impl Read for Range {
     }
 }
 
-/// A deflated entry. Reading on continues where the last read ended; reading back starts anew.
-struct Deflated {
+/// The stream that was read last, and how far. The entries of a container share one: each takes some 80 KB, and there may
+/// be a hundred thousand entries.
+pub(super) type Open = Rc<RefCell<Option<(u64, DeflateDecoder<Range>)>>>;
+
+/// Deflated bytes. Reading on continues where the last read ended; reading back starts anew.
+pub(super) struct Deflated {
     packed: Range,
     length: u64,
-    open: RefCell<Option<(u64, DeflateDecoder<Range>)>>,
+    open: Open,
+}
+
+impl Deflated {
+    /// A stream of unknown length: it is inflated once to find out, up to `limit` bytes. One that is cut or damaged is as
+    /// long as it can be read.
+    pub(super) fn measured(packed: Range, limit: u64, open: &Open) -> Self {
+        let mut stream = DeflateDecoder::new(packed.clone()).take(limit);
+        let mut chunk = vec![0; 32 << 10];
+        let mut length = 0;
+        while let Ok(bytes @ 1..) = stream.read(&mut chunk) {
+            length += bytes as u64;
+        }
+        Self { packed, length, open: Rc::clone(open) }
+    }
 }
 
 impl ByteSource for Deflated {
@@ -172,7 +214,9 @@ impl ByteSource for Deflated {
     fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let mut open = self.open.borrow_mut();
         let (position, mut decoder) = match open.take() {
-            Some((position, decoder)) if position <= offset => (position, decoder),
+            Some((position, decoder)) if position <= offset && decoder.get_ref().is_same(&self.packed) => {
+                (position, decoder)
+            }
             _ => (0, DeflateDecoder::new(self.packed.clone())),
         };
         let wanted = offset.min(self.length) - position.min(offset.min(self.length));
@@ -249,14 +293,75 @@ mod tests {
     }
 
     #[test]
-    fn a_deflated_entry_reads_at_any_place_in_any_order() {
-        let content: Vec<u8> = (0..100_000_u32).map(|n| (n / 7) as u8).collect();
-        let file = drop_of(pack(&[("x", &content)], CompressionMethod::Deflated)).remove(0);
-        let entry = entries(&file, &mut Budget::default()).unwrap().remove(0).unwrap();
+    fn containers_in_containers_that_would_fill_the_memory_are_not_unpacked() {
+        let file = drop_of(vec![0; 100]).remove(0);
+        let mut budget = Budget { memory: 250, ..Budget::default() };
+        assert!(unpacked(&file, &mut budget).is_ok() && unpacked(&file, &mut budget).is_ok());
+        let fault = unpacked(&file, &mut budget).map(|_| ()).unwrap_err();
+        assert_eq!(fault.code(), "container_too_large");
+    }
+
+    /// Where the directory describes entry `index`.
+    fn directory(container: &[u8], index: usize) -> usize {
+        container.windows(4).enumerate().filter(|(_, mark)| mark == b"PK\x01\x02").nth(index).unwrap().0
+    }
+
+    /// Three pictures, of which the second is changed in its container by `change`, which gets the place of its directory
+    /// entry.
+    fn with_second_changed(change: impl Fn(&mut [u8], usize)) -> crate::ingest::Discovery {
+        let picture = picture();
+        let mut bytes = pack(
+            &[("7 (1).png", &picture), ("7 (2).png", &picture), ("7 (3).png", &picture)],
+            CompressionMethod::Stored,
+        );
+        let place = directory(&bytes, 1);
+        change(&mut bytes, place);
+        discover(drop_of(bytes))
+    }
+
+    fn assert_only_the_second_is_refused(discovery: &crate::ingest::Discovery, code: &str) {
+        let refused: Vec<_> = discovery.refused.iter().map(|refused| refused.refusal.code.as_str()).collect();
+        assert_eq!(refused, [code]);
+        assert_eq!(discovery.refused[0].name, "heads.zip/7 (2).png");
+        assert_eq!(discovery.scans[0].sources(), ["heads.zip/7 (1).png", "heads.zip/7 (3).png"]);
+    }
+
+    #[test]
+    fn a_damaged_a_locked_and_a_lying_entry_take_no_other_down() {
+        let damaged = with_second_changed(|bytes, place| {
+            let local = u32::from_le_bytes(bytes[place + 42..place + 46].try_into().unwrap()) as usize;
+            bytes[local] = b'X';
+        });
+        assert_only_the_second_is_refused(&damaged, "damaged");
+        assert_only_the_second_is_refused(&with_second_changed(|bytes, place| bytes[place + 8] |= 1), "encrypted");
+        // A stored entry that is said to hold nothing, so that nothing is counted for it.
+        let lying = with_second_changed(|bytes, place| bytes[place + 24..place + 28].fill(0));
+        assert_only_the_second_is_refused(&lying, "damaged");
+    }
+
+    #[test]
+    fn a_container_of_locked_files_is_refused_once() {
+        let mut bytes = pack(&[("1.png", b"?"), ("2.png", b"?")], CompressionMethod::Stored);
+        for index in 0..2 {
+            let place = directory(&bytes, index);
+            bytes[place + 8] |= 1;
+        }
+        let discovery = discover(drop_of(bytes));
+        assert_eq!(discovery.refused.iter().map(|refused| &refused.refusal.code).collect::<Vec<_>>(), ["encrypted"]);
+        assert_eq!(discovery.refused[0].name, "heads.zip");
+    }
+
+    #[test]
+    fn deflated_entries_read_at_any_place_in_any_order_and_in_turns() {
+        let contents: [Vec<u8>; 2] = [7, 13].map(|step| (0..100_000_u32).map(|n| (n / step) as u8).collect());
+        let file = drop_of(pack(&[("x", &contents[0]), ("y", &contents[1])], CompressionMethod::Deflated)).remove(0);
+        let entries = entries(&file, &mut Budget::default()).unwrap();
         for (offset, length) in [(0, 10), (5, 10), (50_000, 20_000), (3, 4), (99_990, 100), (200_000, 5)] {
-            let start = offset.min(content.len());
-            let end = (offset + length).min(content.len());
-            assert_eq!(entry.source.read_at(offset as u64, length).unwrap(), content[start..end]);
+            for (entry, content) in entries.iter().zip(&contents) {
+                let start = offset.min(content.len());
+                let end = (offset + length).min(content.len());
+                assert_eq!(entry.as_ref().unwrap().source.read_at(offset as u64, length).unwrap(), content[start..end]);
+            }
         }
     }
 

@@ -21,7 +21,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    pub(super) fn new(volume: &Volume, config: &PreprocessConfig) -> Self {
+    pub(super) fn new(volume: &Volume, slabs: Vec<Range<usize>>, config: &PreprocessConfig) -> Self {
         let aspect = match (volume.spacing.row_mm, volume.spacing.column_mm) {
             (Some(row), Some(column)) if row > 0.0 && column > 0.0 => (row / column).clamp(0.25, 4.0),
             _ => 1.0,
@@ -32,7 +32,6 @@ impl Frame {
         let columns = ((volume.columns() as f32 / pixel).round() as usize).max(1);
         let across = Taps::new(volume.columns(), columns);
         let down = Taps::new(volume.rows(), rows);
-        let slabs = slabs(volume, config);
         let mut hounsfield = Vec::with_capacity(slabs.len() * rows * columns);
         let mut mean = Vec::new();
         let mut line = vec![0.0; volume.columns()];
@@ -85,7 +84,7 @@ fn bone_threshold(scale: ValueScale, config: &PreprocessConfig) -> f32 {
 }
 
 /// Groups the slices of a thin series to slabs of about [`PreprocessConfig::slab_mm`], evenly; one slice each otherwise.
-fn slabs(volume: &Volume, config: &PreprocessConfig) -> Vec<Range<usize>> {
+pub(super) fn slabs(volume: &Volume, config: &PreprocessConfig) -> Vec<Range<usize>> {
     let slices = volume.slices();
     let spacing = match volume.spacing.slice_mm {
         Some(spacing) if spacing > 0.0 => spacing,

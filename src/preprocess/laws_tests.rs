@@ -246,17 +246,25 @@ fn the_contact_sheet_shows_every_slab() {
 }
 
 #[test]
-fn a_person_is_told_what_was_turned_and_what_is_missing() {
-    let codes = |head: Head, slices: Range<usize>| -> Vec<String> {
-        let volume = head.draw().with_slice_order(&slices.collect::<Vec<_>>());
-        let preparation = prepare_stages(&volume, &PreprocessConfig::default()).unwrap();
-        preparation.warnings().into_iter().map(|warning| warning.code).collect()
+fn a_person_is_told_that_a_head_was_turned() {
+    let is_told = |head: Head| {
+        let preparation = prepare_stages(&head.draw(), &PreprocessConfig::default()).unwrap();
+        preparation.warnings().iter().any(|warning| warning.code == "head_turned")
     };
-    assert!(codes(Head { degrees: 90.0, ..Head::default() }, 0..14).contains(&"head_turned".to_owned()));
-    assert!(!codes(Head::default(), 0..14).contains(&"head_turned".to_owned()));
-    // The drawn head is widest at its base, so that its lower end is always missing; cut short, the upper end is as well.
-    assert_eq!(codes(Head::default(), 0..14), ["brain_incomplete"]);
-    assert_eq!(codes(Head::default(), 0..7), ["brain_incomplete", "brain_incomplete"]);
+    assert!(is_told(Head { degrees: 90.0, ..Head::default() }) && !is_told(Head::default()));
+}
+
+#[test]
+fn more_slices_than_a_head_has_are_refused_before_they_are_enlarged() {
+    let tower = |slices: usize, slice_mm: f32| {
+        let spacing = Spacing { slice_mm: Some(slice_mm), ..Spacing::default() };
+        let voxels = vec![0.0; slices * 4 * 4];
+        let volume = Volume::new(voxels, [slices, 4, 4], spacing, ValueScale::Hounsfield, Orientation::Stated).unwrap();
+        prepare(&volume, &PreprocessConfig::default()).unwrap_err()
+    };
+    assert_eq!(tower(4096, 5.0), PreprocessError::TooManySlices { slices: 4096, slabs: 4096, most: 160 });
+    // A whole head in thin slices is merged first.
+    assert_eq!(tower(512, 0.4), PreprocessError::NoBrain { slices: 512 });
 }
 
 #[test]

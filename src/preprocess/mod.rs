@@ -117,6 +117,19 @@ pub enum PreprocessError {
         /// Slices looked at.
         slices: usize,
     },
+    /// There are more slices than any head has.
+    #[error(
+        "preparing {slices} slices: they make {slabs} of about 5 mm, and a head has at most {most}. \
+         Give the series of the head alone"
+    )]
+    TooManySlices {
+        /// Slices of the volume.
+        slices: usize,
+        /// Slices after thin ones were merged.
+        slabs: usize,
+        /// The most that are looked at.
+        most: usize,
+    },
     /// The brain is seen on too few slices.
     #[error(
         "looking for the brain in {slices} slices: only {kept} show enough of it, {needed} are needed. \
@@ -184,7 +197,7 @@ pub struct Preparation {
 }
 
 impl Preparation {
-    /// What the person should know: codes `head_turned`, `nose_uncertain` and `brain_incomplete`.
+    /// What the person should know: codes `head_turned` and `nose_uncertain`. A brain cut short is for the gate to say.
     pub fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         let degrees = self.input.alignment.rotation_degrees();
@@ -200,31 +213,15 @@ impl Preparation {
                 "Whether the nose is up or down in the pictures could not be told with confidence. If they are turned upside down, the answer may be wrong: turn them so that the nose is up.",
             ));
         }
-        let Stages { areas, kept, .. } = &self.stages;
-        let largest = areas.iter().max().copied().unwrap_or_default();
-        let wide = |slab: Option<usize>| {
-            slab.and_then(|slab| areas.get(slab)).is_some_and(|&area| area as f32 > ABRUPT_END * largest as f32)
-        };
-        let ends = [(wide(Some(kept.start)), "lowest"), (wide(kept.end.checked_sub(1)), "highest")];
-        for (_, end) in ends.into_iter().filter(|&(is_wide, _)| is_wide) {
-            warnings.push(Warning::new(
-                "brain_incomplete",
-                format!(
-                    "The {end} slices of the brain are missing or could not be recognised: nothing is known of them \
-                     (slices {} to {} were looked at).",
-                    self.input.slices.start + 1,
-                    self.input.slices.end
-                ),
-            ));
-        }
         warnings
     }
 }
 
+/// Slabs that are looked at. A head has less than 60, with the neck and a table at 2.6 mm less than this; each takes a
+/// megabyte of working memory, whatever the size of its pictures.
+const MOST_SLABS: usize = 160;
 /// Rotation beyond which nobody would call a head tilted.
 const TURNED_DEGREES: f32 = 60.0;
-/// A brain that ends with more than this fraction of its largest area ends abruptly.
-const ABRUPT_END: f32 = 0.7;
 
 /// Strips, aligns, centres and resamples a head CT.
 ///
@@ -239,7 +236,11 @@ pub fn prepare(volume: &Volume, config: &PreprocessConfig) -> Result<NetworkInpu
 /// # Errors
 /// [`PreprocessError`] if no brain is found or too little of it.
 pub fn prepare_stages(volume: &Volume, config: &PreprocessConfig) -> Result<Preparation, PreprocessError> {
-    let frame = frame::Frame::new(volume, config);
+    let slabs = frame::slabs(volume, config);
+    if slabs.len() > MOST_SLABS {
+        return Err(PreprocessError::TooManySlices { slices: volume.slices(), slabs: slabs.len(), most: MOST_SLABS });
+    }
+    let frame = frame::Frame::new(volume, slabs, config);
     let slabs = frame.slabs.len();
     let strip = strip::strip(&frame, config).ok_or(PreprocessError::NoBrain { slices: volume.slices() })?;
     let brain_area = mean_of_largest(&strip.areas, 3);

@@ -37,7 +37,12 @@ fn logits_of(answer: &JsValue) -> Option<Logits> {
 
 fn fits(logits: &Logits, input: &NetworkInput) -> bool {
     let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
-    logits.slices.len() == input.shape[0]
+    let [slices, rows, columns] = input.shape;
+    let [map_slices, map_rows, map_columns] = logits.evidence_shape;
+    logits.slices.len() == slices
+        && map_slices == slices
+        // A cell is as many pixels wide as it is high.
+        && map_rows * columns == map_columns * rows
         && logits.evidence.len() == logits.evidence_shape.iter().product::<usize>()
         && logits.patient.is_finite()
         && finite(&logits.slices)

@@ -100,6 +100,15 @@ pub fn check(volume: &Volume, prepared: Result<&Preparation, &PreprocessError>) 
     });
     let measures = match prepared {
         Ok(preparation) => measure(preparation),
+        Err(PreprocessError::TooManySlices { slabs, most, .. }) => {
+            gate.must("too_many_slices", false, || {
+                format!(
+                    "The scan has {slices} slices, which make {slabs} of about 5 mm; a head has at most {most}. Give the \
+                     axial series of the head alone."
+                )
+            });
+            return gate;
+        }
         Err(PreprocessError::TooFewSlices { kept, .. }) => {
             gate.must("too_little_brain", false, || too_little_brain(*kept, slices));
             return gate;

@@ -176,6 +176,14 @@ fn the_upper_half_of_a_head_is_answered_with_a_warning() {
 }
 
 #[test]
+fn a_tower_of_slices_is_refused() {
+    let spacing = Spacing { slice_mm: Some(5.0), ..Spacing::default() };
+    let tower =
+        Volume::new(vec![40.0; 900 * 16], [900, 4, 4], spacing, ValueScale::Hounsfield, Orientation::Stated).unwrap();
+    assert_eq!(refusal(&tower), "too_many_slices");
+}
+
+#[test]
 fn a_window_that_does_not_fit_is_said() {
     assert!(warns(&through_window(&head(), 40.0, 400.0), "window_doubtful"));
     assert_ne!(refusal(&through_window(&head(), 400.0, 2000.0)), "none");

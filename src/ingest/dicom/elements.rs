@@ -5,10 +5,10 @@
 //! the pixel data and remembers where they are, and accepts files without preamble or with a wrong transfer syntax.
 
 use crate::ingest::source::SourceReader;
+use crate::ingest::zip::{Deflated, Open, Range};
 use crate::ingest::{ByteSource, limits};
 use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
-use flate2::read::DeflateDecoder;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
@@ -168,7 +168,10 @@ pub(super) struct Parsed {
 }
 
 /// Parses a file up to its pixel data.
-pub(super) fn parse(source: &Arc<dyn ByteSource>) -> Result<Parsed, ElementError> {
+///
+/// A deflated data set is inflated anew whenever it is read, so that a drop of them takes up no memory.
+#[expect(clippy::arc_with_non_send_sync, reason = "byte sources are `Arc` by contract; browser files cannot be sent")]
+pub(super) fn parse(source: &Arc<dyn ByteSource>, open: &Open) -> Result<Parsed, ElementError> {
     let head = source.read_at(0, 132)?;
     let start = if head.get(128..) == Some(b"DICM") {
         132
@@ -185,12 +188,10 @@ pub(super) fn parse(source: &Arc<dyn ByteSource>) -> Result<Parsed, ElementError
     let transfer_syntax = meta.text(tags::TRANSFER_SYNTAX_UID);
     let position = walk.position;
     if transfer_syntax.as_deref() == Some(uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN) {
-        let mut reader = SourceReader::new(source.as_ref(), 1 << 20);
-        reader.seek(SeekFrom::Start(position))?;
-        let mut inflated = Vec::new();
+        let packed = Range::new(source, position, source.len().saturating_sub(position));
         // What a cut stream gives is parsed as far as it goes.
-        let _ = DeflateDecoder::new(reader).take(limits::unpacked_bytes(source.len())).read_to_end(&mut inflated);
-        let inflated: Arc<dyn ByteSource> = Arc::new(inflated);
+        let limit = limits::unpacked_bytes(source.len());
+        let inflated: Arc<dyn ByteSource> = Arc::new(Deflated::measured(packed, limit, open));
         return data_set(&inflated, 0, transfer_syntax);
     }
     data_set(source, position, transfer_syntax)

@@ -6,6 +6,7 @@ use super::lut::ModalityLut;
 use super::pixels::PixelFormat;
 use crate::ingest::canonical::{Direction, dot, norm};
 use crate::ingest::fault::Fault;
+use crate::ingest::zip::Open;
 use crate::ingest::{ByteSource, InputFile, limits};
 use dicom_dictionary_std::{tags, uids};
 use std::cell::OnceCell;
@@ -59,9 +60,11 @@ pub(super) struct Rejection {
 
 impl Header {
     /// Reads the header of a file, or says why the file holds no CT slice.
-    pub(super) fn read(file: &InputFile) -> Result<Self, Box<Rejection>> {
+    ///
+    /// `open` is shared by the files of a drop.
+    pub(super) fn read(file: &InputFile, open: &Open) -> Result<Self, Box<Rejection>> {
         let reject = |fault, series_uid| Box::new(Rejection { fault, series_uid });
-        let parsed = parse(&file.source)
+        let parsed = parse(&file.source, open)
             .map_err(|error| reject(Fault::Damaged { path: file.path.clone(), detail: error.to_string() }, None))?;
         let series_uid = parsed.data.text(tags::SERIES_INSTANCE_UID);
         build(file, &parsed, series_uid.clone()).map_err(|fault| reject(fault, series_uid))

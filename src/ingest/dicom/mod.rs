@@ -85,7 +85,8 @@ impl DicomPlan {
         let mut warnings = self.warnings.clone();
         warnings.extend(stack.warnings());
         warnings.extend(plausible::fill_gaps(&mut voxels));
-        let (scale, doubt) = scale_of(&first.header, &voxels);
+        let other_scale = self.slices.iter().find_map(|slice| slice.header.other_scale.as_deref());
+        let (scale, doubt) = scale_of(other_scale, &voxels);
         warnings.extend(doubt);
 
         let (voxels, shape) = stack.axes.arrange(voxels, [format.columns, format.rows, self.slices.len()]);
@@ -191,9 +192,9 @@ fn by_images(
     (volume, slices, SliceOrder { basis, as_named, unrepaired })
 }
 
-/// CT values are Hounsfield units unless the file says otherwise or they cannot be.
-fn scale_of(header: &Header, voxels: &[f32]) -> (ValueScale, Option<Warning>) {
-    match &header.other_scale {
+/// CT values are Hounsfield units unless a file says otherwise or they cannot be.
+fn scale_of(other_scale: Option<&str>, voxels: &[f32]) -> (ValueScale, Option<Warning>) {
+    match other_scale {
         None => plausible::scale_of(voxels),
         Some(kind) => {
             let message = format!(

@@ -6,6 +6,7 @@ use super::{DicomPlan, Slice, choice};
 use crate::ingest::fault::Fault;
 use crate::ingest::group::natural_order;
 use crate::ingest::source::{file_name, folder};
+use crate::ingest::zip::Open;
 use crate::ingest::{InputFile, RefusedScan, limits};
 use crate::report::{Refusal, Warning};
 use sha2::{Digest, Sha256};
@@ -28,8 +29,9 @@ pub(in crate::ingest) fn find_series(mut files: Vec<InputFile>) -> Found {
     let mut found = Found::default();
     let mut rejected: BTreeMap<(String, &'static str), (Fault, Vec<String>)> = BTreeMap::new();
     let mut series: BTreeMap<String, Vec<Rc<Header>>> = BTreeMap::new();
+    let open = Open::default();
     for file in &files {
-        match Header::read(file) {
+        match Header::read(file, &open) {
             Ok(header) if header.frames.len() > 1 => add_multi_frame(&Rc::new(header), &mut found),
             Ok(header) => {
                 let key = header.series_uid.clone().unwrap_or_else(|| folder(&file.path).to_owned());
@@ -68,9 +70,23 @@ fn refusal(fault: &Fault, paths: Vec<String>) -> RefusedScan {
 
 fn add_multi_frame(header: &Rc<Header>, found: &mut Found) {
     let name = file_name(&header.path).to_owned();
-    let one_direction = header.frames.iter().all(|frame| rounded_orientation(frame) == rounded_orientation_of(header));
-    if !one_direction || Stack::by_position(&header.frames).is_some_and(|stack| stack.overlaps) {
-        let detail = if one_direction { OVERLAP } else { "they lie at several angles" }.to_owned();
+    let is_copy = |other: &Header| {
+        let same_uid = header.instance_uid.is_some() && header.instance_uid == other.instance_uid;
+        same_uid && Identity::of(header) == Identity::of(other)
+    };
+    let known = found.plans.iter_mut().find(|plan| plan.slices.first().is_some_and(|slice| is_copy(&slice.header)));
+    if let Some(plan) = known {
+        plan.warnings = vec![Warning::new("duplicate_files", "The file was there more than once; it was used once.")];
+        return;
+    }
+    let fault = if !alike(&header.frames, rounded_orientation) {
+        Some("they lie at several angles")
+    } else if !alike(&header.frames, rounded_spacing) {
+        Some("their pixels differ in size")
+    } else {
+        Stack::by_position(&header.frames).filter(|stack| stack.overlaps).map(|_| OVERLAP)
+    };
+    if let Some(detail) = fault.map(str::to_owned) {
         found.refused.push(refusal(&Fault::NotAStack { name, detail }, vec![header.path.clone()]));
         return;
     }
@@ -78,18 +94,51 @@ fn add_multi_frame(header: &Rc<Header>, found: &mut Found) {
     found.plans.push(DicomPlan { name, slices, warnings: Vec::new() });
 }
 
-/// Slices of one size and one direction, which can be one stack.
-type StackKey = (usize, usize, Option<[i64; 6]>);
+fn alike<T: PartialEq>(frames: &[Frame], of: impl Fn(&Frame) -> T) -> bool {
+    frames.iter().zip(frames.iter().skip(1)).all(|(one, next)| of(one) == of(next))
+}
+
+/// What tells a copy of a file from another slice that was given the same UID, as some anonymisers do.
+#[derive(PartialEq, Eq, Hash)]
+struct Identity {
+    instance_uid: Option<String>,
+    instance_number: Option<i64>,
+    positions: Vec<Option<[u64; 3]>>,
+    /// Hash of the file, where it states neither number nor position.
+    content: Option<[u8; 32]>,
+}
+
+impl Identity {
+    fn of(header: &Header) -> Self {
+        let bits = |frame: &Frame| frame.position.map(|position| position.map(f64::to_bits));
+        let positions: Vec<_> = header.frames.iter().map(bits).collect();
+        let unstated = header.instance_number.is_none() && positions.iter().any(Option::is_none);
+        let length = usize::try_from(header.source.len()).unwrap_or(usize::MAX);
+        let content = unstated.then(|| header.source.read_at(0, length).ok()).flatten();
+        Self {
+            instance_uid: header.instance_uid.clone(),
+            instance_number: header.instance_number,
+            positions,
+            content: content.map(|bytes| Sha256::digest(bytes).into()),
+        }
+    }
+}
+
+/// Slices of one size, one direction and one size of pixels, which can be one stack.
+type StackKey = (usize, usize, Option<[i64; 6]>, Option<[i64; 2]>);
 
 fn stack_key(header: &Header) -> StackKey {
-    (header.format.rows, header.format.columns, rounded_orientation_of(header))
+    let first = header.frames.first();
+    let (orientation, spacing) = (first.and_then(rounded_orientation), first.and_then(rounded_spacing));
+    (header.format.rows, header.format.columns, orientation, spacing)
 }
 
-/// Direction cosines of the first frame, as far as slices of one stack agree in them.
-fn rounded_orientation_of(header: &Header) -> Option<[i64; 6]> {
-    header.frames.first().and_then(rounded_orientation)
+/// Distances of pixels in hundredths of a millimetre.
+fn rounded_spacing(frame: &Frame) -> Option<[i64; 2]> {
+    frame.spacing.map(|spacing| spacing.map(|mm| (mm * 100.0).round() as i64))
 }
 
+/// Direction cosines, as far as slices of one stack agree in them.
 fn rounded_orientation(frame: &Frame) -> Option<[i64; 6]> {
     let [[a, b, c], [d, e, f]] = frame.orientation?;
     Some([a, b, c, d, e, f].map(|cosine| (cosine * 100.0).round() as i64))
@@ -99,8 +148,13 @@ fn rounded_orientation(frame: &Frame) -> Option<[i64; 6]> {
 fn split_series(headers: Vec<Rc<Header>>, found: &mut Found) {
     let mut seen = HashSet::new();
     let total = headers.len();
+    let mut uses: HashMap<Option<String>, usize> = HashMap::new();
+    for header in &headers {
+        *uses.entry(header.instance_uid.clone()).or_default() += 1;
+    }
+    let alone = |header: &Header| header.instance_uid.is_none() || uses.get(&header.instance_uid) == Some(&1);
     let unique: Vec<Rc<Header>> =
-        headers.into_iter().filter(|header| header.instance_uid.clone().is_none_or(|uid| seen.insert(uid))).collect();
+        headers.into_iter().filter(|header| alone(header) || seen.insert(Identity::of(header))).collect();
     let mut copies = total - unique.len();
     let mut stacks: BTreeMap<StackKey, Vec<Rc<Header>>> = BTreeMap::new();
     for header in unique {
@@ -109,7 +163,7 @@ fn split_series(headers: Vec<Rc<Header>>, found: &mut Found) {
     let largest = stacks.values().map(Vec::len).max().unwrap_or(0);
     for stack in stacks.into_values() {
         if let ([stray], true) = (stack.as_slice(), largest > 2) {
-            // One slice at another angle or of another size in a series is a scout view without the mark of one.
+            // One slice of another angle, size or magnification in a series is a scout view without the mark of one.
             let fault = Fault::Localiser { name: stray.path.clone() };
             found.set_aside.push(refusal(&fault, vec![stray.path.clone()]));
             continue;

@@ -8,6 +8,7 @@ use dicom_core::{DataElement, PrimitiveValue, Tag, VR, value::DataSetSequence};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 use proptest::prelude::*;
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -196,6 +197,76 @@ fn a_file_dropped_twice_is_used_once() {
 }
 
 #[test]
+fn slices_that_were_given_one_uid_are_all_used() {
+    let named = |n: usize, keep: &[Tag]| {
+        let mut object = slice(n, 5.0 * n as f64);
+        text(&mut object, tags::SOP_INSTANCE_UID, VR::UI, "1.2.3");
+        for tag in [tags::INSTANCE_NUMBER, tags::IMAGE_POSITION_PATIENT] {
+            if !keep.contains(&tag) {
+                object.remove_element(tag);
+            }
+        }
+        pixels(&mut object, &PIXELS.map(|value| value + n as i16));
+        written(&format!("s/{n}"), object)
+    };
+    for keep in [vec![tags::INSTANCE_NUMBER], vec![tags::IMAGE_POSITION_PATIENT], vec![]] {
+        let scan = read((0..4).map(|n| named(n, &keep)).collect()).unwrap();
+        assert_eq!(scan.volume.slices(), 4, "{keep:?}");
+        assert!(!codes(&scan).contains(&"duplicate_files"));
+    }
+}
+
+#[test]
+fn slices_of_two_fields_of_view_are_two_scans() {
+    let files = (0..4).map(|n| {
+        let mut object = slice(n, 5.0 * n as f64);
+        text(&mut object, tags::PIXEL_SPACING, VR::DS, if n < 2 { "0.5\\0.5" } else { "0.4\\0.4" });
+        written(&format!("s/{n}"), object)
+    });
+    let scans = discover(files.collect()).scans;
+    assert_eq!(scans.iter().map(crate::ingest::ScanPlan::slices).collect::<Vec<_>>(), [2, 2]);
+}
+
+#[test]
+fn one_slice_of_another_scale_makes_the_scale_unknown() {
+    let files = (0..3).map(|n| {
+        let mut object = slice(n, 5.0 * n as f64);
+        text(&mut object, tags::RESCALE_TYPE, VR::LO, if n == 2 { "Z_EFF" } else { "HU" });
+        written(&format!("s/{n}"), object)
+    });
+    assert_eq!(read(files.collect()).unwrap().volume.scale, ValueScale::Unknown);
+}
+
+/// The data set of a file, deflated (PS3.5 A.5).
+fn deflated(object: InMemDicomObject) -> Vec<u8> {
+    let plain = write(object, uids::EXPLICIT_VR_LITTLE_ENDIAN);
+    let meta_length = u32::from_le_bytes(plain[140..144].try_into().unwrap()) as usize;
+    let syntax = uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN;
+    let mut bytes = plain[..132].to_vec();
+    bytes.extend(b"\x02\x00\x10\x00UI");
+    bytes.extend((syntax.len() as u16).to_le_bytes());
+    bytes.extend(syntax.as_bytes());
+    let mut encoder = flate2::write::DeflateEncoder::new(bytes, flate2::Compression::fast());
+    encoder.write_all(&plain[144 + meta_length..]).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn deflated_files_give_the_same_values_and_a_cut_one_is_truncated() {
+    let object = |n: usize| {
+        let mut object = slice(n, 5.0 * n as f64);
+        pixels(&mut object, &PIXELS.map(|value| value + n as i16));
+        object
+    };
+    let packed = |n| file(&format!("s/{n}"), deflated(object(n)));
+    let plain = |n| written(&format!("s/{n}"), object(n));
+    assert_eq!(read((0..4).map(packed).collect()).unwrap().volume, read((0..4).map(plain).collect()).unwrap().volume);
+    let mut cut = deflated(object(0));
+    cut.truncate(cut.len() - 6);
+    assert_eq!(read(vec![file("a.dcm", cut)]).unwrap_err(), "truncated");
+}
+
+#[test]
 fn slices_at_one_place_are_no_stack() {
     let mut other = slice(2, 0.0);
     pixels(&mut other, &PIXELS.map(|value| value + 1));
@@ -247,6 +318,11 @@ fn functional_groups_place_and_scale_the_frames_of_an_enhanced_file() {
         assert_eq!(scan.volume.slice(0).unwrap()[..1], [-1024.0]);
         assert_eq!(scan.slices[0].path, "m.dcm#1");
     }
+    // Dropped twice, it is still one scan.
+    let discovery = discover(vec![written("m.dcm", object.clone()), written("copy.dcm", object)]);
+    assert_eq!(discovery.scans.len(), 1);
+    let scan = discovery.scans[0].read(&mut |_| ControlFlow::Continue(())).unwrap();
+    assert!(codes(&scan).contains(&"duplicate_files"));
 }
 
 /// A file of frames of 2 x 2 pixels in fragments, by hand: offset table, then fragments.

@@ -3,11 +3,15 @@
 //! Written by hand rather than with the `nifti` crate, which knows NIfTI-1 only and trusts the sizes that it reads.
 //! Field offsets: `nifti1.h` and `nifti2.h` of the NIfTI Data Format Working Group (<https://nifti.nimh.nih.gov>).
 
-use crate::ingest::canonical::{Direction, norm};
+use crate::ingest::canonical::{Direction, cross, dot, norm};
 use crate::ingest::fault::Fault;
 
 /// Bytes that hold any of the three headers.
 pub(super) const HEADER_BYTES: usize = 540;
+
+/// Volume that unit vectors along the axes span, below which they say nothing: 1 at right angles, .87 for a gantry tilt of
+/// 30 degrees, 0 in a plane.
+const LEAST_VOLUME: f64 = 0.1;
 
 /// How a voxel is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,14 +142,14 @@ struct Raw {
     slope: f64,
     intercept: f64,
     offset: f64,
+    /// Where voxels begin if they follow the header in one file; 0 in a pair.
+    header_end: f64,
     units: i32,
     qform: bool,
     sform: bool,
     quaternion: [f64; 3],
     rows: [[f64; 4]; 3],
     pair: bool,
-    /// Where voxels in the same file begin at the earliest.
-    least_offset: u64,
 }
 
 impl Header {
@@ -164,6 +168,7 @@ fn nifti1(fields: &Fields<'_>) -> Result<Raw, Fault> {
     let magic = fields.bytes.get(344..347).unwrap_or_default();
     // Analyze 7.5 shares the layout up to byte 112; SPM keeps a scale factor there, and orientation is not stated.
     let analyze = magic != b"n+1" && magic != b"ni1";
+    let pair = magic != b"n+1";
     let forms = |offset: usize| Ok::<_, Fault>(!analyze && fields.short(offset)? > 0);
     Ok(Raw {
         dim: fields.series(40, 2, |fields, at| Ok(i64::from(fields.short(at)?)))?,
@@ -172,6 +177,7 @@ fn nifti1(fields: &Fields<'_>) -> Result<Raw, Fault> {
         slope: fields.float(112)?,
         intercept: if analyze { 0.0 } else { fields.float(116)? },
         offset: fields.float(108)?,
+        header_end: if pair { 0.0 } else { 352.0 },
         units: if analyze { 0 } else { i32::from(fields.bytes.get(123).copied().unwrap_or(0)) },
         qform: forms(252)?,
         sform: forms(254)?,
@@ -181,12 +187,12 @@ fn nifti1(fields: &Fields<'_>) -> Result<Raw, Fault> {
             fields.series(296, 4, Fields::float)?,
             fields.series(312, 4, Fields::float)?,
         ],
-        pair: magic != b"n+1",
-        least_offset: 352,
+        pair,
     })
 }
 
 fn nifti2(fields: &Fields<'_>) -> Result<Raw, Fault> {
+    let pair = fields.bytes.get(4..7) == Some(b"ni2");
     Ok(Raw {
         dim: fields.series(16, 8, Fields::long)?,
         pixdim: fields.series(104, 8, Fields::double)?,
@@ -194,6 +200,7 @@ fn nifti2(fields: &Fields<'_>) -> Result<Raw, Fault> {
         slope: fields.double(176)?,
         intercept: fields.double(184)?,
         offset: fields.long(168)? as f64,
+        header_end: if pair { 0.0 } else { 544.0 },
         units: fields.int(500)?,
         qform: fields.int(344)? > 0,
         sform: fields.int(348)? > 0,
@@ -203,8 +210,7 @@ fn nifti2(fields: &Fields<'_>) -> Result<Raw, Fault> {
             fields.series(432, 8, Fields::double)?,
             fields.series(464, 8, Fields::double)?,
         ],
-        pair: fields.bytes.get(4..7) == Some(b"ni2"),
-        least_offset: 544,
+        pair,
     })
 }
 
@@ -229,8 +235,11 @@ impl Raw {
         let extent = [columns, rows, slices].map(|size| usize::try_from(size).unwrap_or(usize::MAX));
         let voxel = VoxelType::of_code(self.datatype)
             .map_err(|found| Fault::UnsupportedVoxels { path: path.to_owned(), found: found.to_owned() })?;
-        if !(self.offset.is_finite() && (0.0..1e15).contains(&self.offset)) {
-            return Err(damaged(format!("its header says that voxels begin at byte {}", self.offset)));
+        // Writers that leave the field empty mean the end of the header; anything else before it would show the header
+        // as voxels.
+        let offset = if self.offset == 0.0 { self.header_end } else { self.offset };
+        if !(offset.is_finite() && (self.header_end..1e15).contains(&offset)) {
+            return Err(damaged(format!("its header says that voxels begin at byte {offset}")));
         }
         let affine = self.affine();
         let unit = match self.units & 7 {
@@ -255,8 +264,7 @@ impl Raw {
             directions: affine.map(|columns| columns.map(|[x, y, z]| [-x, -y, z])),
             slope: if has_slope { self.slope } else { 1.0 },
             intercept: if has_slope { self.intercept } else { 0.0 },
-            // Some writers leave the field empty; in one file the voxels cannot begin before the header ends.
-            offset: if self.pair { self.offset as u64 } else { (self.offset as u64).max(self.least_offset) },
+            offset: offset as u64,
             pair: self.pair,
         })
     }
@@ -267,8 +275,11 @@ impl Raw {
             let column = |axis: usize| self.rows.map(|row| row.get(axis).copied().unwrap_or(0.0));
             [column(0), column(1), column(2)]
         };
-        let usable =
-            |columns: &[Direction; 3]| columns.iter().all(|&column| norm(column).is_finite() && norm(column) > 0.0);
+        let usable = |columns: &[Direction; 3]| {
+            let [a, b, c] = columns.map(|column| column.map(|v| v / norm(column)));
+            // Written so that NaN, from a column of no length, is not usable.
+            dot(cross(a, b), c).abs() > LEAST_VOLUME
+        };
         let by_sform = self.sform.then(sform).filter(usable);
         by_sform.or_else(|| self.qform.then(|| self.qform_columns()).filter(usable))
     }

@@ -75,6 +75,12 @@ impl NiftiPlan {
         warnings.extend(doubt);
         let axes = self.axes();
         let (voxels, shape) = axes.arrange(voxels, header.extent);
+        if !axes.slices_stay() {
+            warnings.push(Warning::new(
+                "not_axial",
+                "The slices were stored as sagittal or coronal; they were turned to axial ones, which match no stored slice.",
+            ));
+        }
         let [column_mm, row_mm, slice_mm] = axes.permute(header.spacing).map(|mm| mm.map(|mm| mm as f32));
         let orientation = if header.directions.is_some() { Orientation::Stated } else { Orientation::Assumed };
         if header.directions.is_none() {

@@ -145,14 +145,20 @@ fn without_forms_the_orientation_is_assumed_and_said() {
 }
 
 #[test]
-fn the_second_version_is_read() {
+fn the_second_version_is_read_with_its_offset_stated_or_not() {
+    for offset in [544, 0] {
+        the_second_version_is_read(offset);
+    }
+}
+
+fn the_second_version_is_read(offset: i64) {
     let mut maker = Maker { bytes: vec![0; 544], big: false };
     maker.put(0, 540_i32.to_le_bytes()).put(12, 4_i16.to_le_bytes()).put(16, 3_i64.to_le_bytes());
     for axis in 0..3 {
         maker.put(24 + 8 * axis, [2_i64, 2, 1][axis].to_le_bytes());
         maker.put(400 + 40 * axis, (if axis < 2 { -0.5_f64 } else { 5.0 }).to_le_bytes());
     }
-    maker.put(168, 544_i64.to_le_bytes()).put(348, 1_i32.to_le_bytes());
+    maker.put(168, offset.to_le_bytes()).put(348, 1_i32.to_le_bytes());
     maker.bytes[4..8].copy_from_slice(b"n+2\0");
     let scan = read(&[("a.nii", maker.with(&shorts(&VALUES, false)))]).unwrap();
     assert_eq!(scan.volume.voxels(), VALUES.map(f32::from));
@@ -195,6 +201,45 @@ fn a_pair_may_be_compressed_and_an_empty_offset_is_that_of_the_header() {
     let mut maker = Maker::first(false, [2, 2, 1], 4);
     maker.put(108, 0_f32.to_le_bytes());
     assert_eq!(read(&[("a.nii", maker.with(&shorts(&VALUES, false)))]).unwrap().volume.voxels()[..1], [1200.0]);
+}
+
+#[test]
+fn voxels_never_begin_inside_the_header() {
+    let starting_at = |offset: f32| {
+        let mut maker = Maker::first(false, [2, 2, 1], 4);
+        maker.put(108, offset.to_le_bytes());
+        read(&[("a.nii", maker.with(&shorts(&VALUES, false)))])
+    };
+    let voxels = |offset| starting_at(offset).unwrap().volume.voxels().to_vec();
+    assert_eq!(voxels(0.0), voxels(352.0));
+    for offset in [-1.0, 1.0, 348.0, f32::NAN] {
+        assert_eq!(starting_at(offset).unwrap_err(), "damaged", "{offset}");
+    }
+}
+
+#[test]
+fn a_sagittal_volume_is_turned_and_the_person_is_told() {
+    let mut maker = Maker::first(false, [2, 3, 4], 4);
+    // Stored axes: to the back, up, to the right.
+    for row in 0..3 {
+        let mut forms = [0_f32; 3];
+        forms[[2, 0, 1][row]] = if row == 1 { -2.0 } else { 2.0 };
+        for (axis, value) in forms.into_iter().enumerate() {
+            maker.put(280 + 16 * row + 4 * axis, value.to_le_bytes());
+        }
+    }
+    let scan = read(&[("a.nii", maker.with(&shorts(&[0; 24], false)))]).unwrap();
+    assert_eq!(scan.volume.shape(), [3, 2, 4]);
+    assert!(scan.warnings.iter().any(|warning| warning.code == "not_axial"));
+}
+
+#[test]
+fn axes_in_one_plane_state_no_orientation() {
+    let mut maker = Maker::first(false, [2, 2, 1], 4);
+    // Slices stacked within their own plane.
+    maker.put(288, 2_f32.to_le_bytes()).put(320, 0_f32.to_le_bytes());
+    let scan = read(&[("a.nii", maker.with(&shorts(&VALUES, false)))]).unwrap();
+    assert_eq!(scan.volume.orientation, Orientation::Assumed);
 }
 
 #[test]
