@@ -75,6 +75,7 @@
  * @typedef {object} ModelHeader What the page reads of the metadata of the weights file itself, for the model card.
  * @property {{name: string, patients: number, slices: number, licence: string}[]} data
  * @property {Record<string, number>} metrics
+ * @property {string} patientScore How the slices' scores become the patient's, which is part of the name of its AUC.
  *
  * @typedef {'waiting'|'working'|'classified'|'refused'|'cancelled'} Outcome
  *

@@ -70,7 +70,7 @@ export function openModel({ model, modelFault }) {
   /** @type {(point: import('../types.js').OperatingPoint) => string} */
   const counted = ({ true_positives: hits, false_negatives: missed, true_negatives: calm, false_positives: alarms }) => t('card.counts', { hits, bleeds: hits + missed, calm, clear: calm + alarms });
   const metric = (/** @type {string} */ name) => header?.metrics[name];
-  const auc = metric('ct_ich_patient_auc_log_sum_exp');
+  const auc = metric(`ct_ich_patient_auc_${header?.patientScore}`);
   const sliceAuc = metric('ct_ich_slice_auc');
   fill(byId('model'), t('card', { name: `${model.name} ${model.version}` }),
     h('p', {}, t('card.text')),

@@ -163,8 +163,8 @@ function headerOf(bytes) {
   try {
     const length = Number(new DataView(bytes).getBigUint64(0, true));
     const header = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, length)));
-    const { data = [], metrics = {} } = JSON.parse(header.__metadata__.ictus);
-    return { data, metrics };
+    const { data = [], metrics = {}, calibration } = JSON.parse(header.__metadata__.ictus);
+    return { data, metrics, patientScore: calibration?.patient_score ?? '' };
   } catch {
     return null;
   }
