@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use burn::tensor::Device;
+use dicom_core::{DataElement, PrimitiveValue, VR};
+use dicom_dictionary_std::tags;
 use ictus::ingest::{InputFile, OrderBasis, Scan, ScanKind, discover};
 use ictus::network::Model;
 use ictus::phantom::write::{File, PictureFormat, PictureOptions, dicom, nifti, pictures};
@@ -130,4 +132,187 @@ fn every_format_of_one_head_gets_the_same_answer() {
 fn a_head_with_a_bleed_and_one_without_are_told_apart() {
     assert_eq!(answer(&read(dicom(&bleeding_head()).unwrap())).report.finding, Some(Finding::BleedingLikely));
     assert_eq!(answer(&read(dicom(&head(Vec::new())).unwrap())).report.finding, Some(Finding::NoBleedingSeen));
+}
+
+/// How slices are stored: the directions (LPS) of increasing column and row, and whether the highest slice comes first.
+#[derive(Clone, Copy, Debug)]
+struct Storage {
+    across: [f32; 3],
+    down: [f32; 3],
+    top_down: bool,
+}
+
+/// As usual, mirrored, upside down, transposed, and all at once.
+const STORAGES: [Storage; 5] = [
+    Storage { across: [1.0, 0.0, 0.0], down: [0.0, 1.0, 0.0], top_down: false },
+    Storage { across: [-1.0, 0.0, 0.0], down: [0.0, 1.0, 0.0], top_down: false },
+    Storage { across: [1.0, 0.0, 0.0], down: [0.0, -1.0, 0.0], top_down: true },
+    Storage { across: [0.0, 1.0, 0.0], down: [1.0, 0.0, 0.0], top_down: false },
+    Storage { across: [0.0, -1.0, 0.0], down: [-1.0, 0.0, 0.0], top_down: true },
+];
+
+/// A phantom with a bleed, to be stored in other ways than the library's writers do.
+struct Sitter {
+    phantom: Phantom,
+    rows: usize,
+    columns: usize,
+    slices: usize,
+}
+
+impl Sitter {
+    fn new() -> Self {
+        // Not square, so that a transpose cannot go unnoticed.
+        let config = PhantomConfig { columns: 224, ..bleeding_head().config };
+        let phantom = draw(&config).unwrap();
+        let PhantomConfig { rows, columns, slices, .. } = phantom.config;
+        Self { phantom, rows, columns, slices }
+    }
+
+    /// Rows and columns as stored.
+    fn stored_shape(&self, storage: Storage) -> [usize; 2] {
+        if storage.across[0] == 0.0 { [self.columns, self.rows] } else { [self.rows, self.columns] }
+    }
+
+    /// The slice of the phantom that is stored as number `number`.
+    fn slice(&self, storage: Storage, number: usize) -> usize {
+        if storage.top_down { self.slices - 1 - number } else { number }
+    }
+
+    /// Column and row of the phantom at a stored column and row.
+    fn place(&self, storage: Storage, column: usize, row: usize) -> [usize; 2] {
+        [self.columns, self.rows]
+            .into_iter()
+            .enumerate()
+            .map(|(axis, size)| {
+                let step = storage.across[axis] * column as f32 + storage.down[axis] * row as f32;
+                let forward = storage.across[axis] + storage.down[axis] > 0.0;
+                if forward { step as usize } else { (size as f32 - 1.0 + step) as usize }
+            })
+            .collect::<Vec<_>>()
+            .try_into()
+            .unwrap()
+    }
+
+    /// A slice of the volume or of the mask as it is stored, row after row.
+    fn store<T: Copy>(&self, storage: Storage, number: usize, values: &[T]) -> Vec<T> {
+        let area = self.columns * self.rows;
+        let slice = &values[self.slice(storage, number) * area..];
+        let [rows, columns] = self.stored_shape(storage);
+        let pixels = (0..rows).flat_map(|row| (0..columns).map(move |column| [column, row]));
+        pixels
+            .map(|[column, row]| {
+                let [x, y] = self.place(storage, column, row);
+                slice[y * self.columns + x]
+            })
+            .collect()
+    }
+
+    /// Patient coordinates (LPS, mm) of the first stored pixel of a slice.
+    fn corner(&self, storage: Storage, number: usize) -> [f32; 3] {
+        let PhantomConfig { pixel_mm, slice_mm, .. } = self.phantom.config;
+        let [x, y] = self.place(storage, 0, 0);
+        [x as f32 * pixel_mm, y as f32 * pixel_mm, self.slice(storage, number) as f32 * slice_mm]
+    }
+
+    /// The slices as a DICOM series: `CT0001.dcm` is number 0.
+    fn dicom(&self, storage: Storage) -> Vec<File> {
+        let text = |numbers: &[f32]| numbers.iter().map(f32::to_string).collect::<Vec<_>>().join("\\");
+        let [rows, columns] = self.stored_shape(storage);
+        let store = |(number, (_, bytes)): (usize, File)| {
+            let mut object = dicom_object::from_reader(bytes.as_slice()).unwrap();
+            for (tag, vr, text) in [
+                (tags::IMAGE_ORIENTATION_PATIENT, VR::DS, text(&[storage.across, storage.down].concat())),
+                (tags::IMAGE_POSITION_PATIENT, VR::DS, text(&self.corner(storage, number))),
+                (tags::INSTANCE_NUMBER, VR::IS, (number + 1).to_string()),
+            ] {
+                object.put(DataElement::new(tag, vr, PrimitiveValue::from(text)));
+            }
+            for (tag, size) in [(tags::ROWS, rows), (tags::COLUMNS, columns)] {
+                object.put(DataElement::new(tag, VR::US, PrimitiveValue::from(size as u16)));
+            }
+            let values = self.store(storage, number, self.phantom.volume.voxels());
+            let words: Vec<u16> = values.iter().map(|hounsfield| (hounsfield + 1024.0) as u16).collect();
+            object.put(DataElement::new(tags::PIXEL_DATA, VR::OW, PrimitiveValue::U16(words.into())));
+            let mut bytes = Vec::new();
+            object.write_all(&mut bytes).unwrap();
+            (format!("turned/CT{:04}.dcm", number + 1), bytes)
+        };
+        dicom(&self.phantom).unwrap().into_iter().enumerate().map(store).collect()
+    }
+
+    /// The slices as a NIfTI file with an sform.
+    fn nifti(&self, storage: Storage) -> File {
+        let (_, mut bytes) = nifti(&self.phantom, false).unwrap();
+        bytes.truncate(352);
+        let [rows, columns] = self.stored_shape(storage);
+        let extent = [columns, rows, self.slices].map(|size| (size as i16).to_le_bytes());
+        bytes[42..48].copy_from_slice(&extent.concat());
+        let PhantomConfig { pixel_mm, slice_mm, .. } = self.phantom.config;
+        let up = [0.0, 0.0, if storage.top_down { -slice_mm } else { slice_mm }];
+        let corner = self.corner(storage, 0);
+        for axis in 0..3 {
+            // NIfTI's x and y run to the right and to the front.
+            let sign = if axis == 2 { 1.0 } else { -1.0 };
+            let form = [storage.across[axis] * pixel_mm, storage.down[axis] * pixel_mm, up[axis], corner[axis]];
+            bytes[280 + 16 * axis..296 + 16 * axis].copy_from_slice(&form.map(|v| (v * sign).to_le_bytes()).concat());
+        }
+        let voxels = (0..self.slices).flat_map(|number| self.store(storage, number, self.phantom.volume.voxels()));
+        bytes.extend(voxels.flat_map(|hounsfield| (hounsfield as i16).to_le_bytes()));
+        ("turned.nii".to_owned(), bytes)
+    }
+
+    /// Patient coordinates (LPS, mm) of a stored pixel (PS3.3 C.7.6.2.1.1).
+    fn in_patient(&self, storage: Storage, number: usize, [x, y]: [f32; 2]) -> [f32; 3] {
+        let corner = self.corner(storage, number);
+        let step = |axis: usize| (storage.across[axis] * x + storage.down[axis] * y) * self.phantom.config.pixel_mm;
+        [0, 1, 2].map(|axis| corner[axis] + step(axis))
+    }
+
+    /// Millimetres from a stored pixel to the nearest blood on the same stored slice.
+    fn to_blood_mm(&self, storage: Storage, number: usize, [x, y]: [f32; 2]) -> f32 {
+        let mask = self.store(storage, number, &self.phantom.mask);
+        let [_, columns] = self.stored_shape(storage);
+        let blood = mask.iter().enumerate().filter(|&(_, &label)| label > 0);
+        let distances = blood.map(|(place, _)| ((place % columns) as f32 - x).hypot((place / columns) as f32 - y));
+        distances.fold(f32::INFINITY, f32::min) * self.phantom.config.pixel_mm
+    }
+}
+
+/// Millimetres between two places.
+fn apart([ax, ay, az]: [f32; 3], [bx, by, bz]: [f32; 3]) -> f32 {
+    (ax - bx).hypot(ay - by).hypot(az - bz)
+}
+
+/// The number in `turned/CT0007.dcm`, from 0, or in `turned.nii#6`.
+fn stored_number(source: &str) -> usize {
+    match source.rsplit_once('#') {
+        Some((_, number)) => number.parse().unwrap(),
+        None => source.trim_start_matches("turned/CT").trim_end_matches(".dcm").parse::<usize>().unwrap() - 1,
+    }
+}
+
+#[test]
+fn the_reported_peak_lies_on_the_blood_of_the_stored_slice_however_slices_are_stored() {
+    let sitter = Sitter::new();
+    let mut usual = None;
+    for storage in STORAGES {
+        for files in [sitter.dicom(storage), vec![sitter.nifti(storage)]] {
+            let name = files[0].0.clone();
+            let report = answer(&read(files)).report;
+            let looked_at = report.slices.iter().filter_map(|slice| Some((slice.probability?, slice)));
+            let (_, surest) = looked_at.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
+            let (number, peak) = (stored_number(&surest.source), surest.peak.unwrap());
+            let distance = sitter.to_blood_mm(storage, number, peak);
+            assert!(distance <= 10.0, "{name} {storage:?}: {distance} mm from the blood of {}", surest.source);
+            // Blood may lie so near to the middle that a wrong flip stays on it: the place in the head is the same, too.
+            let place = sitter.in_patient(storage, number, peak);
+            let [rows, columns] = sitter.stored_shape(storage).map(|size| size as f32 - 1.0);
+            for mirrored in [[columns - peak[0], peak[1]], [peak[0], rows - peak[1]]] {
+                let flipped = sitter.in_patient(storage, number, mirrored);
+                assert!(apart(flipped, place) > 2.0, "the peak lies in the middle: {peak:?}");
+            }
+            let moved = apart(*usual.get_or_insert(place), place);
+            assert!(moved < 0.5, "{name} {storage:?}: the peak moved by {moved} mm");
+        }
+    }
 }

@@ -1,4 +1,5 @@
-use burn::tensor::{Device, Distribution, Tensor};
+use crate::network::SplitMix64;
+use burn::tensor::{Device, Tensor, TensorData};
 use proptest::prelude::*;
 
 #[cfg(feature = "autodiff")]
@@ -14,8 +15,18 @@ fn difference<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
     (a - b).abs().max().into_scalar::<f32>() / scale
 }
 
-fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
-    Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
+/// Normal numbers that follow from a seed, so that a case that fails can be run again.
+struct Normal(SplitMix64);
+
+impl Normal {
+    fn new(seed: u64) -> Self {
+        Self(SplitMix64::new(seed))
+    }
+
+    fn tensor<const D: usize>(&mut self, shape: [usize; D], device: &Device) -> Tensor<D> {
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| self.0.normal()).collect();
+        Tensor::from_data(TensorData::new(values, shape), device)
+    }
 }
 
 /// Input shape, kernel, output channels and options of a convolution that has at least one output.
@@ -39,10 +50,11 @@ fn convolutions() -> impl Strategy<Value = ([usize; 5], [usize; 5], Conv3dOption
 
 proptest! {
     #[test]
-    fn a_convolution_equals_the_plain_one((input, weight, options) in convolutions()) {
+    fn a_convolution_equals_the_plain_one((input, weight, options) in convolutions(), seed: u64) {
+        let mut normal = Normal::new(seed);
         let device = Device::flex();
-        let bias = random([weight[0]], &device);
-        let (input, weight) = (random(input, &device), random(weight, &device));
+        let bias = normal.tensor([weight[0]], &device);
+        let (input, weight) = (normal.tensor(input, &device), normal.tensor(weight, &device));
         let expected = reference::conv3d(input.clone(), weight.clone(), Some(bias.clone()), options);
         let got = conv3d(input, weight, Some(bias), options);
         prop_assert!(difference(got, expected) < 1e-5);
@@ -52,10 +64,12 @@ proptest! {
     fn a_block_equals_its_three_operations(
         (input, weight, options) in convolutions(),
         window in [1..3_usize, 1..3_usize, 1..4_usize],
+        seed: u64,
     ) {
+        let mut normal = Normal::new(seed);
         let device = Device::flex();
-        let bias = random([weight[0]], &device);
-        let (input, weight) = (random(input, &device), random(weight, &device));
+        let bias = normal.tensor([weight[0]], &device);
+        let (input, weight) = (normal.tensor(input, &device), normal.tensor(weight, &device));
         let whole = conv3d(input.clone(), weight.clone(), Some(bias.clone()), options).dims();
         prop_assume!((0..3).all(|a| whole[a + 2] >= window[a]));
         let expected =
@@ -66,7 +80,8 @@ proptest! {
 
     #[cfg(feature = "autodiff")]
     #[test]
-    fn gradients_of_a_convolution_equal_the_plain_ones((input, weight, options) in convolutions()) {
+    fn gradients_of_a_convolution_equal_the_plain_ones((input, weight, options) in convolutions(), seed: u64) {
+        let mut normal = Normal::new(seed);
         let device = Device::flex().autodiff();
         let run = |convolve: fn(Tensor<5>, Tensor<5>, Option<Tensor<1>>, Conv3dOptions) -> Tensor<5>,
                    values: [Tensor<5>; 2]| {
@@ -77,7 +92,7 @@ proptest! {
             [input, weight].map(|v| v.grad(&gradients).expect("a gradient"))
         };
         let plain = device.clone().inner();
-        let values = [random(input, &plain), random(weight, &plain)];
+        let values = [normal.tensor(input, &plain), normal.tensor(weight, &plain)];
         let got = run(conv3d, values.clone());
         let expected = run(reference::conv3d, values);
         for (got, expected) in got.into_iter().zip(expected) {
@@ -89,9 +104,11 @@ proptest! {
     fn pooling_equals_the_plain_one(
         shape in [1..3_usize, 1..4_usize, 1..7_usize, 1..11_usize, 1..20_usize],
         window in [1..4_usize, 1..4_usize, 1..4_usize],
+        seed: u64,
     ) {
+        let mut normal = Normal::new(seed);
         prop_assume!((0..3).all(|a| shape[a + 2] >= window[a]));
-        let input = random(shape, &Device::flex());
+        let input = normal.tensor(shape, &Device::flex());
         let expected = reference::max_pool3d(input.clone(), window);
         prop_assert_eq!(
             max_pool3d(input, window).into_data(),
@@ -104,9 +121,11 @@ proptest! {
     fn gradients_of_pooling_equal_the_plain_ones(
         shape in [1..3_usize, 1..4_usize, 1..7_usize, 1..11_usize, 1..20_usize],
         window in [1..4_usize, 1..4_usize, 1..4_usize],
+        seed: u64,
     ) {
+        let mut normal = Normal::new(seed);
         prop_assume!((0..3).all(|a| shape[a + 2] >= window[a]));
-        let input = random(shape, &Device::flex());
+        let input = normal.tensor(shape, &Device::flex());
         let run = |pool: fn(Tensor<5>, [usize; 3]) -> Tensor<5>| {
             let input = Tensor::from_inner(input.clone()).require_grad();
             let output = pool(input.clone(), window);
@@ -122,13 +141,15 @@ proptest! {
         shape in [1..4_usize, 1..5_usize, 1..7_usize, 3..11_usize, 3..20_usize],
         window in [1..3_usize, 1..3_usize, 1..4_usize],
         mean in -5.0..5.0_f32,
+        seed: u64,
     ) {
         type Normalise = fn(&BatchNorm, Tensor<5>, [usize; 3]) -> Tensor<5>;
+        let mut normal = Normal::new(seed);
         prop_assume!((0..3).all(|a| shape[a + 2] >= window[a]));
         let device = Device::flex();
         let channels = shape[1];
-        let input = random(shape, &device) + mean;
-        let [gamma, beta] = [random([channels], &device), random([channels], &device)];
+        let input = normal.tensor(shape, &device) + mean;
+        let [gamma, beta] = [normal.tensor([channels], &device), normal.tensor([channels], &device)];
         let run = |normalise: Normalise| {
             let mut norm = BatchNormConfig::new(channels).init(&device.clone().autodiff());
             norm.gamma = norm.gamma.map(|_| Tensor::from_inner(gamma.clone()).require_grad());
@@ -164,15 +185,16 @@ proptest! {
 fn gradients_are_slopes() {
     // Small, so that few maxima and signs change on the way.
     const STEP: f32 = 1e-3;
+    let mut normal = Normal::new(1);
     let device = Device::flex();
     let channels = 3;
     let values: [Tensor<1>; 4] = [
-        random([2 * 3 * 7 * 9 * 2], &device),
-        random([channels * 2 * 3 * 3 * 3], &device),
-        random([channels], &device),
-        random([channels], &device),
+        normal.tensor([2 * 3 * 7 * 9 * 2], &device),
+        normal.tensor([channels * 2 * 3 * 3 * 3], &device),
+        normal.tensor([channels], &device),
+        normal.tensor([channels], &device),
     ];
-    let weighting = random([2, channels, 3, 3, 4], &device);
+    let weighting = normal.tensor([2, channels, 3, 3, 4], &device);
     let loss = |values: [Tensor<1>; 4]| {
         let [input, weight, gamma, beta] = values;
         let mut norm = BatchNormConfig::new(channels).init(&device.clone().autodiff());
@@ -191,7 +213,7 @@ fn gradients_are_slopes() {
     let gradients = loss(lifted.clone()).backward();
     for (at, (value, lifted)) in values.iter().zip(&lifted).enumerate() {
         let gradient = lifted.grad(&gradients).expect("a gradient");
-        let direction = random(value.dims(), &device);
+        let direction = normal.tensor(value.dims(), &device);
         let direction = direction.clone() / direction.powi_scalar(2).sum().sqrt();
         let expected = (gradient * direction.clone()).sum().into_scalar::<f32>();
         let [ahead, behind] = [STEP, -STEP].map(|step| {

@@ -33,17 +33,20 @@ pub(crate) enum DeviceError {
 }
 
 impl DeviceChoice {
-    /// The device, after it has computed something, and its name for reports.
+    /// The device, after it has computed something, and its name for reports (`backend` in docs/report.md).
     pub(crate) fn open(self) -> Result<(Device, &'static str), DeviceError> {
         match self {
-            Self::Auto => {
-                Ok(working(CUDA, "cuda").or_else(|_| working(WGPU, "wgpu")).unwrap_or_else(|_| (Device::flex(), "cpu")))
-            }
+            Self::Auto => Ok(working(CUDA, "cuda").or_else(|_| wgpu()).unwrap_or_else(|_| (Device::flex(), "cpu"))),
             Self::Cpu => Ok((Device::flex(), "cpu")),
-            Self::Wgpu => working(WGPU, "wgpu"),
+            Self::Wgpu => wgpu(),
             Self::Cuda => working(CUDA, "cuda"),
         }
     }
+}
+
+/// The feature has the name of the crate, the report that of the interface, as in the page.
+fn wgpu() -> Result<(Device, &'static str), DeviceError> {
+    working(WGPU, "wgpu").map(|(device, _)| (device, "webgpu"))
 }
 
 /// burn panics where a driver is missing: a small sum says whether the device can be used.

@@ -1,6 +1,7 @@
 //! Paths on the command line as the page would get them: each path is one drop of files with relative names.
 
-use ictus::ingest::{ByteSource, InputFile};
+use ictus::ingest::{ByteSource, Discovery, InputFile, RefusedScan, discover};
+use ictus::report::Refusal;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -33,6 +34,24 @@ impl ByteSource for FileSource {
 pub(crate) struct DropError {
     path: PathBuf,
     source: io::Error,
+}
+
+/// What a path holds. One that cannot be read is a refusal, so that the other paths go on; files set aside are named on
+/// standard error.
+pub(crate) fn discover_path(path: &Path) -> Discovery {
+    let discovery = match gather(path) {
+        Ok(files) => discover(files),
+        Err(error) => {
+            let name = path.display().to_string();
+            let refusal = Refusal::new("unreadable", error.to_string());
+            let refused = RefusedScan { sources: vec![name.clone()], name, refusal };
+            Discovery { refused: vec![refused], ..Discovery::default() }
+        }
+    };
+    for aside in &discovery.set_aside {
+        eprintln!("set aside: {} ({})", aside.name, aside.refusal.message);
+    }
+    discovery
 }
 
 /// All files under `path`, named relative to its parent (`brain/72 (1).jpg` for the folder `brain`), in natural order.
@@ -101,5 +120,8 @@ mod tests {
     fn a_path_that_is_not_there_is_named() {
         let Err(error) = gather(Path::new("no/such/folder")) else { panic!("gathered nothing from nowhere") };
         assert!(error.to_string().contains("folder"));
+        let discovery = discover_path(Path::new("no/such/folder"));
+        assert_eq!(discovery.refused[0].refusal.code, "unreadable");
+        assert_eq!(discovery.refused[0].sources, ["no/such/folder"]);
     }
 }

@@ -1,8 +1,8 @@
 //! `inspect`: what the readers make of a path. The schema is in `docs/report.md`.
 
 use crate::Outcome;
-use crate::drop::{exit_code, gather};
-use ictus::ingest::{Digest, OrderBasis, ReadError, RefusedScan, Scan, ScanKind, digest, discover};
+use crate::drop::{discover_path, exit_code};
+use ictus::ingest::{Digest, OrderBasis, ReadError, RefusedScan, Scan, ScanKind, digest};
 use ictus::preprocess::{PreprocessConfig, contact_sheet, prepare_stages};
 use ictus::report::{Refusal, SCHEMA_VERSION, Warning};
 use ictus::volume::{Orientation, ValueScale};
@@ -157,17 +157,7 @@ struct WriteError {
 pub(crate) fn run(args: &Args) -> Outcome {
     let (mut read, mut refused) = (0, 0);
     for path in &args.paths {
-        let files = match gather(path) {
-            Ok(files) => files,
-            Err(error) => {
-                let name = path.display().to_string();
-                let refusal = Refusal::new("unreadable", error.to_string());
-                Inspection::refused(&RefusedScan { sources: vec![name.clone()], name, refusal }).print(args.json)?;
-                refused += 1;
-                continue;
-            }
-        };
-        let discovery = discover(files);
+        let discovery = discover_path(path);
         for plan in &discovery.scans {
             match plan.read(&mut |_| ControlFlow::Continue(())) {
                 Ok(scan) => {
@@ -186,9 +176,6 @@ pub(crate) fn run(args: &Args) -> Outcome {
         for refusal in &discovery.refused {
             refused += 1;
             Inspection::refused(refusal).print(args.json)?;
-        }
-        for aside in &discovery.set_aside {
-            eprintln!("set aside: {} ({})", aside.name, aside.refusal.message);
         }
     }
     Ok(exit_code(read, refused))

@@ -2,8 +2,8 @@
 
 use crate::Outcome;
 use crate::device::DeviceChoice;
-use crate::drop::{exit_code, gather};
-use ictus::ingest::{ScanPlan, discover};
+use crate::drop::{discover_path, exit_code};
+use ictus::ingest::ScanPlan;
 use ictus::network::Model;
 use ictus::report::{Finding, Outcome as ScanOutcome, ScanReport};
 use ictus::screen::{self, Cancelled, Watch};
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let mut out = std::io::stdout().lock();
     let (mut read, mut refused) = (0, 0);
     for path in &args.paths {
-        let discovery = discover(gather(path)?);
+        let discovery = discover_path(path);
         let unread = discovery.refused.iter().map(|refused| Ok(screen::refused_report(refused)));
         for report in discovery.scans.iter().map(|plan| answer(plan, &model, backend)).chain(unread) {
             let report = report?;
