@@ -12,6 +12,7 @@ const THUMBNAIL: usize = 112;
 
 /// What the viewer needs to know of a volume before it asks for slices.
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other, as the page wants them")]
 pub(super) struct View {
     slices: usize,
     rows: usize,
