@@ -96,7 +96,12 @@ impl Perturbation {
                 origin = (0..slices).collect::<Vec<_>>().chunks(count).map(<[usize]>::to_vec).collect();
             }
             Self::Thin => origin = (0..slices).flat_map(|z| [vec![z], vec![z]]).collect(),
-            Self::Missing(share) => origin.retain(|_| !random.chance(share)),
+            Self::Missing(share) => {
+                let mut left: Vec<usize> = (0..slices).collect();
+                random.shuffle(&mut left);
+                left.truncate(slices - (share * slices as f32).round() as usize);
+                origin.retain(|slice| slice.iter().all(|z| left.contains(z)));
+            }
             Self::Reversed => origin.reverse(),
             _ => {}
         }
