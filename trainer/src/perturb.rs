@@ -159,7 +159,7 @@ impl Perturbation {
             Self::Jpeg(quality) => *plane = through_jpeg(plane, rows, columns, quality)?,
             Self::Rim(pixels) => {
                 // Partial volume: every pixel beside bone takes up half of it, once a pixel of thickness.
-                for _ in 0..(pixels as f32 * scale * 2.0).round() as usize {
+                for _ in 0..(pixels as f32 * scale * 2.0).round().max(1.0) as usize {
                     let near = greatest_near(plane, rows, columns);
                     for (value, near) in plane.iter_mut().zip(&near) {
                         if *near >= BONE - 2.0 && *value > AIR + 5.0 {
@@ -173,7 +173,7 @@ impl Perturbation {
                 for (index, value) in plane.iter_mut().enumerate() {
                     let (y, x) = ((index / columns) as f32 - cy, (index % columns) as f32 - cx);
                     let distance = (y * y + x * x).sqrt();
-                    if y > 0.3 * rows as f32 && (distance - 0.47 * rows as f32).abs() < 2.0 * scale {
+                    if y > 0.3 * rows as f32 && (distance - 0.47 * rows as f32).abs() < (2.0 * scale).max(0.75) {
                         *value = BONE;
                     }
                 }
