@@ -255,6 +255,8 @@ export const it = {
   'code.gantry_tilt': 'Il gantry era inclinato: i piani coronale e sagittale sono sfalsati.',
   'code.missing_slices': 'Mancano sezioni nella serie.',
   'code.duplicate_files': 'Alcune sezioni erano presenti più volte; una copia è stata usata.',
+  'code.several_series': 'Lo studio ha più serie; la prima è quella più adatta, le altre seguono.',
+  'code.nose_uncertain': 'Non si vede con certezza da che parte stia il naso: destra e sinistra, davanti e dietro potrebbero essere scambiati.',
   'code.coloured_marks': 'Le immagini hanno segni colorati, che sono stati letti come grigio.',
   'code.head_turned': 'La testa è ruotata ed è stata esaminata raddrizzata. Controlla destra e sinistra.',
   'code.partial_head': 'Una parte del cervello non è nella scansione: un’emorragia lì non si può vedere.',
