@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { PATIENCE_MS, openPage, phantom, predict, scratch } from './harness.mjs';
+import { PATIENCE_MS, eventually, openPage, phantom, predict, scratch } from './harness.mjs';
 
 const timeout = 2 * PATIENCE_MS;
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -69,9 +69,9 @@ test('no state of the page has a fault that axe-core finds', { timeout }, async 
     await page.keyboard.press('Escape');
   }
   await page.click('#language');
-  assert.equal(await page.evaluate(() => document.documentElement.lang), 'it');
-  assert.match(await page.locator('#answer').innerText(), /Emorragia probabile/);
-  assert.deepEqual(await faults(page), [], 'Italian');
+  await eventually(async () => assert.equal(await page.evaluate(() => document.documentElement.lang), 'it'));
+  await eventually(async () => assert.match(await page.locator('#answer').innerText(), /Emorragia probabile/));
+  await eventually(async () => assert.deepEqual(await faults(page), [], 'Italian'));
   assert.deepEqual(opened.errors, []);
 });
 

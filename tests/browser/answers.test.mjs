@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { ORIGIN, PATIENCE_MS, URL_OF_PAGE, openPage, phantom, predict, realScan } from './harness.mjs';
+import { ORIGIN, PATIENCE_MS, URL_OF_PAGE, eventually, openPage, phantom, predict, realScan } from './harness.mjs';
 
 const bleeding = (format) => phantom('bleeding', format, '--seed', '7', '--bleed', 'intraparenchymal:40');
 const timeout = PATIENCE_MS;
@@ -92,7 +92,7 @@ test('the samples are drawn and answered without a request', { timeout }, async 
   await opened.page.locator('[data-sample="0"]').click();
   const [answer] = await opened.answers();
   assert.equal(answer.outcome, 'classified');
-  assert.match(await opened.page.locator('#room').innerText(), /synthetic/i);
+  await eventually(async () => assert.match(await opened.page.locator('#room').innerText(), /synthetic/i));
   assert.deepEqual(opened.errors, []);
   assert.deepEqual(await opened.requestsSinceReady(), []);
 });

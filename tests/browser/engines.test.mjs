@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PATIENCE_MS, openPage, phantom } from './harness.mjs';
+import { PATIENCE_MS, eventually, openPage, phantom } from './harness.mjs';
 
 const timeout = PATIENCE_MS;
 const scan = () => phantom('bleeding', 'dicom', '--seed', '7', '--bleed', 'intraparenchymal:40');
@@ -11,7 +11,7 @@ test('a browser without WebGPU is answered by the CPU, even if WebGPU is asked f
   const [answer] = await opened.answers();
   assert.equal(answer.outcome, 'classified');
   assert.equal(answer.backend, 'cpu');
-  assert.match(await opened.page.locator('#engine').innerText(), /CPU/);
+  await eventually(async () => assert.match(await opened.page.locator('#engine').innerText(), /CPU/));
   const { backend } = await opened.diagnostics();
   assert.match(backend.reason, /WebGPU/);
   assert.deepEqual(opened.errors, []);
@@ -39,7 +39,7 @@ test('weights that were changed on the way are not used', { timeout }, async (t)
   });
   const fault = opened.page.locator('#fault');
   await fault.waitFor();
-  assert.ok((await fault.innerText()).length > 20);
+  await eventually(async () => assert.ok((await fault.innerText()).length > 20));
   await opened.drop(scan());
   const rows = await opened.answers();
   assert.ok(rows.every(({ outcome, probability }) => outcome !== 'classified' && probability === ''), JSON.stringify(rows));
@@ -59,7 +59,7 @@ test('an engine that computes something else than the trainer did lets go of the
   });
   const fault = opened.page.locator('#fault');
   await fault.waitFor();
-  assert.equal(await fault.getAttribute('data-code'), 'self_test');
+  await eventually(async () => assert.equal(await fault.getAttribute('data-code'), 'self_test'));
   await opened.drop(scan());
   const [row] = await opened.answers();
   assert.equal(row.outcome, 'refused');

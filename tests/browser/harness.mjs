@@ -3,6 +3,7 @@
  *
  * `cargo xtask test` sets the environment: `ICTUS_URL`, `ICTUS_CHROMIUM`, `ICTUS_TRAINER`, `ICTUS_SCRATCH`.
  */
+import { AssertionError } from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -29,6 +30,23 @@ const QUIET = ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-ba
 const SOFTWARE_GPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
 /** Long enough for a software GPU on two busy cores. */
 export const PATIENCE_MS = 300_000;
+
+/**
+ * Makes a check again until it holds: a page draws what a hand did in the next frames, and a busy machine has few of them.
+ * What must *not* change is no case for this.
+ *
+ * @param {() => Promise<void>} check
+ */
+export async function eventually(check) {
+  for (const end = Date.now() + PATIENCE_MS / 10; ;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (!(error instanceof AssertionError) || Date.now() > end) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
 
 /**
  * Opens the page in a browser of its own, and closes both after the test.

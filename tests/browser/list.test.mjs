@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { PATIENCE_MS, openPage, phantom, scratch } from './harness.mjs';
+import { PATIENCE_MS, eventually, openPage, phantom, scratch } from './harness.mjs';
 
 const timeout = 2 * PATIENCE_MS;
 const small = () => phantom('small', 'nifti', '--seed', '3', '--size', '64', '--slices', '4');
@@ -27,7 +27,7 @@ test('two hundred scans are listed, found, filtered, sorted, walked through and 
   assert.equal(rows.filter(({ outcome }) => outcome === 'classified').length, 1);
 
   await page.selectOption('#list-sort', 'name');
-  assert.deepEqual((await names(page)).map((name) => Number(name.match(/\d+/)[0])), Array.from({ length: 200 }, (_, i) => i + 1));
+  await eventually(async () => assert.deepEqual((await names(page)).map((name) => Number(name.match(/\d+/)[0])), Array.from({ length: 200 }, (_, i) => i + 1)));
   await page.selectOption('#list-sort', 'probability');
   await page.waitForFunction(() => document.querySelector('[data-scan]').dataset.scan.includes('200'));
   await page.selectOption('#list-filter', 'refused');
@@ -39,12 +39,12 @@ test('two hundred scans are listed, found, filtered, sorted, walked through and 
 
   await page.locator('.row-open').first().click();
   const selected = () => page.locator('.row:has([aria-current])').getAttribute('data-scan');
-  assert.match(await selected(), /scan 19\./);
+  await eventually(async () => assert.match(await selected(), /scan 19\./));
   await page.keyboard.press('j');
   await page.waitForFunction(() => /scan 190/.test(document.querySelector('.row:has([aria-current])')?.dataset.scan ?? ''));
   await page.keyboard.press('Delete');
   await page.waitForFunction(() => document.querySelectorAll('[data-scan]').length === 10);
-  assert.ok(!(await names(page)).some((name) => /scan 190/.test(name)));
+  await eventually(async () => assert.ok(!(await names(page)).some((name) => /scan 190/.test(name))));
   await page.fill('#list-search', '');
   await page.waitForFunction(() => document.querySelectorAll('[data-scan]').length === 199);
 
@@ -73,7 +73,7 @@ test('what is cancelled says so, and can be tried again', { timeout }, async (t)
   assert.ok(cancelled.length >= 4, JSON.stringify(rows.map(({ outcome }) => outcome)));
   const last = cancelled.at(-1).scan;
   await page.locator(`[data-scan="${last}"] .row-open`).click();
-  assert.match(await page.locator('#answer').innerText(), /cancelled/i);
+  await eventually(async () => assert.match(await page.locator('#answer').innerText(), /cancelled/i));
   await page.click('#answer-retry');
   await page.waitForFunction((scan) => document.querySelector(`[data-scan="${scan}"]`).dataset.outcome === 'classified', last);
   assert.deepEqual(opened.errors, []);
@@ -92,8 +92,8 @@ test('files beside a scan are named, and are not taken for scans', { timeout }, 
   const rows = await opened.answers();
   assert.deepEqual(rows.map(({ outcome }) => outcome), ['classified']);
   const aside = page.locator('#aside');
-  assert.match(await aside.locator('summary').innerText(), /1 file set aside, 1 system file ignored/);
+  await eventually(async () => assert.match(await aside.locator('summary').innerText(), /1 file set aside, 1 system file ignored/));
   await aside.locator('summary').click();
-  assert.match(await aside.innerText(), /letter\.txt/);
+  await eventually(async () => assert.match(await aside.innerText(), /letter\.txt/));
   assert.deepEqual(opened.errors, []);
 });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { PATIENCE_MS, SITE, openPage, phantom, predict, scratch, serveFolder } from './harness.mjs';
+import { PATIENCE_MS, SITE, eventually, openPage, phantom, predict, scratch, serveFolder } from './harness.mjs';
 
 const timeout = PATIENCE_MS;
 const scan = () => phantom('bleeding', 'dicom', '--seed', '7', '--bleed', 'intraparenchymal:40');
@@ -84,7 +84,7 @@ test('a newer version is offered, and taken over whole when the person says so',
   await ready(page);
   assert.equal(await brandStyle(page), 'italic');
   await newer.waitFor({ state: 'detached' });
-  assert.equal(await page.evaluate(async () => (await caches.keys()).length), 1, 'the old version is gone');
+  await eventually(async () => assert.equal(await page.evaluate(async () => (await caches.keys()).length), 1, 'the old version is gone'));
 });
 
 test('an upload that was cut short or changed on the way is never taken over', { timeout }, async (t) => {
@@ -95,12 +95,12 @@ test('an upload that was cut short or changed on the way is never taken over', {
   serving.folder = site;
   await page.reload();
   await ready(page);
-  assert.equal(await page.locator('#newer').count(), 0);
+  await eventually(async () => assert.equal(await page.locator('#newer').count(), 0));
   await serving.stop();
   await page.reload();
   await ready(page);
   assert.equal(await brandStyle(page), 'normal');
-  assert.equal(await page.evaluate(async () => (await caches.keys()).length), 1);
+  await eventually(async () => assert.equal(await page.evaluate(async () => (await caches.keys()).length), 1));
 });
 
 test('kept files come with the policy, so that it binds the workers on a host without headers', { timeout }, async (t) => {

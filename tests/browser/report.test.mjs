@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PATIENCE_MS, openPage, phantom } from './harness.mjs';
+import { PATIENCE_MS, eventually, openPage, phantom } from './harness.mjs';
 
 const timeout = PATIENCE_MS;
 
@@ -18,11 +18,11 @@ test('each scan is printed on one page, with its slices', { timeout }, async (t)
   await page.click('#print-all');
   await page.waitForFunction(() => globalThis.asked);
   const papers = page.locator('[data-scan-printed]');
-  assert.equal(await papers.count(), 2);
+  await eventually(async () => assert.equal(await papers.count(), 2));
   await page.emulateMedia({ media: 'print' });
   for (const paper of await papers.all()) {
-    assert.equal(await paper.locator('canvas').count(), 6);
-    assert.match(await paper.innerText(), /not a medical device/);
+    await eventually(async () => assert.equal(await paper.locator('canvas').count(), 6));
+    await eventually(async () => assert.match(await paper.innerText(), /not a medical device/));
     const spare = await paper.evaluate((sheet) => sheet.clientHeight - sheet.scrollHeight);
     assert.ok(spare >= 0, `${-spare} px do not fit on the page`);
   }
@@ -38,7 +38,7 @@ test('the answer says what it was worth, for the share of bleeds that the person
   await opened.drop(phantom('bleeding', 'dicom', '--seed', '7', '--bleed', 'intraparenchymal:40'));
   await opened.answers();
   const answer = page.locator('#answer');
-  assert.match(await answer.innerText(), /In testing, \d+ of \d+ patients got this answer/);
+  await eventually(async () => assert.match(await answer.innerText(), /In testing, \d+ of \d+ patients got this answer/));
   await answer.locator('.frequencies summary').click();
   const share = async (prevalence) => {
     await page.locator('#prevalence').fill(String(prevalence));
@@ -47,8 +47,8 @@ test('the answer says what it was worth, for the share of bleeds that the person
   assert.ok(await share(2) < await share(40));
   await page.click('#open-model');
   const card = page.locator('#model');
-  assert.match(await card.innerText(), /\d+ patients, \d+ slices/);
-  assert.match(await card.innerText(), /[0-9a-f]{64}/);
+  await eventually(async () => assert.match(await card.innerText(), /\d+ patients, \d+ slices/));
+  await eventually(async () => assert.match(await card.innerText(), /[0-9a-f]{64}/));
   await page.keyboard.press('Escape');
   // A key slice takes the viewer there.
   const first = answer.locator('.key-slice').first();
