@@ -21,7 +21,7 @@ pub struct Answer {
 ///
 /// Slices that the preprocessing left out (too little brain) have neither a probability nor a peak.
 pub fn answer(scan: &Scan, input: &NetworkInput, logits: &Logits, calibration: &Calibration) -> Answer {
-    let probability = calibration.patient.probability(calibration.patient_score.of(logits, input.slab_mm));
+    let probability = calibration.probability(calibration.patient_score.of(logits, input.slab_mm));
     let slices = scan
         .slices
         .iter()
@@ -32,7 +32,7 @@ pub fn answer(scan: &Scan, input: &NetworkInput, logits: &Logits, calibration: &
             SliceReport {
                 position,
                 source: source.path.clone(),
-                probability: logit.map(|&logit| calibration.slice.probability(logit)),
+                probability: logit.map(|&logit| calibration.slice_probability(logit)),
                 peak: index.and_then(|z| peak(input, logits, z)).map(|(row, column)| {
                     let (x, y) = place(input, logits.evidence_shape, row, column);
                     stored_pixel(source.in_plane, scan.volume.shape(), x, y)

@@ -1,4 +1,4 @@
-//! From logits to probabilities and words: Platt scaling and operating points, both fitted on out-of-fold logits.
+//! From logits to probabilities and words: Platt scaling, bounds and operating points, all fitted on out-of-fold logits.
 
 use crate::network::{HeadConfig, Logits, log_sum_exp};
 use crate::report::Finding;
@@ -244,6 +244,50 @@ fn ratio(part: u32, rest: u32) -> f32 {
     if part + rest == 0 { 0.0 } else { part as f32 / (part + rest) as f32 }
 }
 
+/// The probabilities that a calibration may give at most: a curve fitted to a few dozen patients comes as near to 0 and 1 as
+/// its formula has it, and no number of patients that small can be that sure.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Lowest probability that the evidence carries.
+    pub lowest: f32,
+    /// Highest probability that the evidence carries.
+    pub highest: f32,
+}
+
+impl Bounds {
+    /// The bounds that `(score, has a bleed)` pairs carry, in which each patient stands `asked` times.
+    ///
+    /// Of `n` patients at or beyond a score, of whom `k` bleed, the next one bleeds with probability `(k + 1) / (n + 2)` (Laplace's
+    /// rule of succession): with `n` patients and no error, `(n + 1) / (n + 2)`. The bounds are the best that any score gives.
+    pub fn of(scores: &[(f32, bool)], asked: usize) -> Self {
+        let mut sorted = scores.to_vec();
+        sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let asked = asked.max(1) as f64;
+        let tail = |from_below: bool| -> Vec<f64> {
+            let mut groups: Vec<&[(f32, bool)]> = sorted.chunk_by(|a, b| a.0 == b.0).collect();
+            if !from_below {
+                groups.reverse();
+            }
+            let (mut bleeding, mut all) = (0.0, 0.0);
+            let next = |tied: &[(f32, bool)]| {
+                bleeding += tied.iter().filter(|(_, positive)| *positive).count() as f64 / asked;
+                all += tied.len() as f64 / asked;
+                (bleeding + 1.0) / (all + 2.0)
+            };
+            groups.into_iter().map(next).collect()
+        };
+        Self {
+            lowest: tail(true).into_iter().fold(0.5, f64::min) as f32,
+            highest: tail(false).into_iter().fold(0.5, f64::max) as f32,
+        }
+    }
+
+    /// Brings a probability between the bounds, in proportion: cut off instead, patients of unlike scores would become alike.
+    fn apply(self, probability: f32) -> f32 {
+        (self.highest - self.lowest).mul_add(probability, self.lowest)
+    }
+}
+
 /// How raw logits become probabilities and words. Travels in the header of the weights file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
@@ -253,6 +297,9 @@ pub struct Calibration {
     pub patient: Platt,
     /// Slice logit to probability.
     pub slice: Platt,
+    /// How sure an answer may be; none in weights files from before it was bounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<Bounds>,
     /// Below it: no bleeding seen. Set for a sensitivity of at least 95 % out of fold.
     pub lower: OperatingPoint,
     /// At or above it: bleeding likely. Set for a specificity of at least 90 % out of fold.
@@ -260,7 +307,8 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// Fits everything on out-of-fold scores: `patients` and `slices` are `(logit, has a bleed)`.
+    /// Fits everything on out-of-fold scores: `patients` and `slices` are `(logit, has a bleed)`. Where several networks were
+    /// asked about the same patients, `asked` is their number: patients, not answers, are the evidence.
     ///
     /// The two operating points are for a sensitivity of 95 % and a specificity of 90 %. Where the scores separate
     /// so well that the upper one would lie below the lower one, both take the point half-way: no scan is uncertain.
@@ -271,12 +319,14 @@ impl Calibration {
         patient_score: PatientScore,
         patients: &[(f32, bool)],
         slices: &[(f32, bool)],
+        asked: usize,
     ) -> Result<Self, CalibrationError> {
         let patient = Platt::fit(patients)?;
+        let bounds = Bounds::of(patients, asked);
         // A network without slice logits needs no scaling of them.
         let slice = if slices.is_empty() { Platt { slope: 1.0, intercept: 0.0 } } else { Platt::fit(slices)? };
         let scores: Vec<(f32, bool)> =
-            patients.iter().map(|&(logit, positive)| (patient.probability(logit), positive)).collect();
+            patients.iter().map(|&(logit, positive)| (bounds.apply(patient.probability(logit)), positive)).collect();
         let mut lower = OperatingPoint::for_sensitivity(0.95, &scores);
         let mut upper = OperatingPoint::for_specificity(0.90, &scores);
         if upper.threshold < lower.threshold {
@@ -284,7 +334,20 @@ impl Calibration {
             lower = OperatingPoint::at(middle, &scores);
             upper = lower;
         }
-        Ok(Self { patient_score, patient, slice, lower, upper })
+        Ok(Self { patient_score, patient, slice, bounds: Some(bounds), lower, upper })
+    }
+
+    /// The calibrated probability of a patient score, never surer than the bounds.
+    pub fn probability(&self, score: f32) -> f32 {
+        let probability = self.patient.probability(score);
+        self.bounds.map_or(probability, |bounds| bounds.apply(probability))
+    }
+
+    /// The calibrated probability of a slice logit. It is as often near 0 as slices are clean, but never surer of blood than a
+    /// patient's may be: a slice that bleeds is a patient who does.
+    pub fn slice_probability(&self, logit: f32) -> f32 {
+        let probability = self.slice.probability(logit);
+        self.bounds.map_or(probability, |bounds| bounds.highest * probability)
     }
 
     /// Why this calibration cannot be that of a network with such a head, if it cannot: weights from anywhere carry one.
@@ -293,6 +356,11 @@ impl Calibration {
         let [lower, upper] = [self.lower.threshold, self.upper.threshold];
         if !rises(self.patient) || !rises(self.slice) {
             Some("the calibration does not rise with the evidence")
+        } else if self
+            .bounds
+            .is_some_and(|Bounds { lowest, highest }| !(0.0 <= lowest && lowest < highest && highest <= 1.0))
+        {
+            Some("the bounds of the calibration are not two probabilities in order")
         } else if !(0.0..=1.0).contains(&lower) || !(lower..=1.0).contains(&upper) {
             Some("the thresholds of the calibration are not two probabilities in order")
         } else if matches!(head, HeadConfig::Dense { .. }) && self.patient_score != PatientScore::PatientLogit {
@@ -364,9 +432,61 @@ mod tests {
     }
 
     #[test]
+    fn bounds_are_those_of_the_patients_beyond_whom_nothing_went_wrong() {
+        // 12 without and 8 with a bleed, in order but for one of each in the middle.
+        let mut scores: Vec<_> = (0..20).map(|i| (i as f32, i >= 12)).collect();
+        (scores[11].1, scores[12].1) = (true, false);
+        let bounds = Bounds::of(&scores, 1);
+        assert!((bounds.lowest - 1.0 / 13.0).abs() < 1e-6 && (bounds.highest - 8.0 / 9.0).abs() < 1e-6, "{bounds:?}");
+        // Asked of three networks, they are not three times as many patients.
+        let thrice: Vec<_> = scores.iter().flat_map(|&score| [score; 3]).collect();
+        let again = Bounds::of(&thrice, 3);
+        assert!((again.lowest - bounds.lowest).abs() < 1e-6 && (again.highest - bounds.highest).abs() < 1e-6);
+        // One patient far out on the wrong side leaves the others their say: 7 of 8.
+        scores.push((99.0, false));
+        assert!((Bounds::of(&scores, 1).highest - 8.0 / 10.0).abs() < 1e-6);
+        assert_eq!(Bounds::of(&[], 1), Bounds { lowest: 0.5, highest: 0.5 });
+    }
+
+    #[test]
+    fn no_answer_is_surer_than_its_bounds_and_none_changes_its_place() {
+        let scores: Vec<_> = (0..58).map(|i| (i as f32 / 2.0 - 14.5, i >= 29)).collect();
+        let calibration = Calibration::fit(PatientScore::MaxSlice, &scores, &scores, 1).unwrap();
+        let bounds = calibration.bounds.unwrap();
+        assert!((bounds.highest - 30.0 / 31.0).abs() < 1e-6 && (bounds.lowest - 1.0 / 31.0).abs() < 1e-6, "{bounds:?}");
+        assert!(calibration.probability(1e9) <= bounds.highest && calibration.probability(-1e9) >= bounds.lowest);
+        assert!(calibration.slice_probability(1e9) <= bounds.highest);
+        for pair in scores.windows(2) {
+            assert!(calibration.probability(pair[0].0) < calibration.probability(pair[1].0));
+            assert!(calibration.slice_probability(pair[0].0) < calibration.slice_probability(pair[1].0));
+        }
+        assert_eq!(calibration.finding(calibration.probability(1e9)), Finding::BleedingLikely);
+        assert_eq!(calibration.finding(calibration.probability(-1e9)), Finding::NoBleedingSeen);
+
+        // A weights file from before has no bounds, and answers as it did.
+        let mut old = serde_json::to_value(&calibration).unwrap();
+        old.as_object_mut().unwrap().remove("bounds");
+        let old: Calibration = serde_json::from_value(old).unwrap();
+        assert_eq!(old.probability(3.0), calibration.patient.probability(3.0));
+        assert_eq!(old.slice_probability(3.0), calibration.slice.probability(3.0));
+    }
+
+    #[test]
+    fn bounds_in_the_wrong_order_are_a_fault() {
+        let scores: Vec<_> = (0..20).map(|i| (i as f32 - 9.5, i >= 10)).collect();
+        let mut calibration = Calibration::fit(PatientScore::PatientLogit, &scores, &[], 1).unwrap();
+        let head = HeadConfig::Dense { hidden: 4, dropout: 0.0 };
+        assert_eq!(calibration.fault(&head), None);
+        for wrong in [[0.9, 0.1], [-0.1, 0.9], [0.1, 1.1], [f32::NAN, 0.9]] {
+            calibration.bounds = Some(Bounds { lowest: wrong[0], highest: wrong[1] });
+            assert!(calibration.fault(&head).is_some_and(|what| what.contains("bounds")));
+        }
+    }
+
+    #[test]
     fn words_follow_the_thresholds() {
         let scores: Vec<_> = (0..60).map(|i| (i as f32 / 10.0 - 3.0, i % 4 == 0 || i > 40)).collect();
-        let calibration = Calibration::fit(PatientScore::MaxSlice, &scores, &scores).unwrap();
+        let calibration = Calibration::fit(PatientScore::MaxSlice, &scores, &scores, 1).unwrap();
         assert_eq!(calibration.finding(0.0), Finding::NoBleedingSeen);
         assert_eq!(calibration.finding(1.0), Finding::BleedingLikely);
         let between = f32::midpoint(calibration.lower.threshold, calibration.upper.threshold);

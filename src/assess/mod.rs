@@ -6,5 +6,5 @@ pub mod gate;
 mod heat;
 
 pub use answer::{Answer, answer, peak};
-pub use calibration::{Calibration, CalibrationError, OperatingPoint, PatientScore, Platt};
+pub use calibration::{Bounds, Calibration, CalibrationError, OperatingPoint, PatientScore, Platt};
 pub use heat::{brightest, heat};

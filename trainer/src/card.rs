@@ -1,11 +1,14 @@
 //! `card`: the model card of a weights file, from the run that made it.
 
 use crate::Outcome;
+use crate::data::{CaseRecord, FOLDS, Source};
 use crate::evaluate::{Evaluation, Score, by_seed, evaluate};
 use crate::robustness::Robustness;
-use crate::run::{RunRecord, file_error, read_json};
+use crate::run::{Prediction, RunRecord, file_error, read_json};
+use crate::train::DataArgs;
 use ictus::assess::OperatingPoint;
 use ictus::network::{Model, ModelHeader};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,13 +35,16 @@ pub(crate) struct Args {
     /// Where its figures go, relative to the card's folder.
     #[arg(long, default_value = "docs/figures")]
     figures: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
 }
 
 /// Writes the card.
 pub(crate) fn run(args: &Args) -> Outcome {
     let record: RunRecord = read_json(&args.run.join("run.json"))?;
     let runs = by_seed(&args.run)?;
-    let Some(evaluation) = evaluate(&runs)? else {
+    let types = args.data.bleed_types()?;
+    let Some(evaluation) = evaluate(&runs, types.as_ref())? else {
         return Err(
             format!("{}: no seed has all five folds: there are no figures for a card", args.run.display()).into()
         );
@@ -62,7 +68,14 @@ pub(crate) fn run(args: &Args) -> Outcome {
         let (from, to) = (args.run.join(format!("{name}.svg")), folder.join(format!("{name}.svg")));
         std::fs::copy(&from, &to).map_err(|error| file_error(&from, &error))?;
     }
-    let card = Card { record: &record, evaluation: &evaluation, robustness: robustness.as_ref(), model: &model };
+    let card = Card {
+        record: &record,
+        runs: &runs,
+        evaluation: &evaluation,
+        by_type: types.is_some(),
+        robustness: robustness.as_ref(),
+        model: &model,
+    };
     let text = card.write(bytes.len(), &args.figures.display().to_string());
     crate::files::write_whole(&args.output, text.as_bytes()).map_err(|error| file_error(&args.output, &error))?;
     println!("{}", args.output.display());
@@ -71,7 +84,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
 
 struct Card<'a> {
     record: &'a RunRecord,
+    runs: &'a BTreeMap<u64, Vec<Prediction>>,
     evaluation: &'a Evaluation,
+    by_type: bool,
     robustness: Option<&'a Robustness>,
     model: &'a Model,
 }
@@ -124,6 +139,41 @@ impl Card<'_> {
             let _ = writeln!(text, "| {} | {} | {} | `{short}` |", set.name, set.patients, set.slices);
         }
         text.push_str(DATA);
+        self.partitions(text);
+    }
+
+    /// Who is in which fold.
+    fn partitions(&self, text: &mut String) {
+        let cases: Vec<&CaseRecord> = self.runs.values().next().into_iter().flatten().map(|p| &p.record).collect();
+        text.push_str(
+            "| ct-ich | patients | with a bleed | with a fracture | under 18 | median age | slices | with a bleed | looked at |\n\
+             |---|---|---|---|---|---|---|---|---|\n",
+        );
+        let mut line = |name: &str, belongs: &dyn Fn(&CaseRecord) -> bool| {
+            let chosen: Vec<&CaseRecord> =
+                cases.iter().copied().filter(|case| case.source == Source::CtIch && belongs(case)).collect();
+            let count = |has: &dyn Fn(&CaseRecord) -> bool| chosen.iter().filter(|case| has(case)).count();
+            let sum = |of: &dyn Fn(&CaseRecord) -> usize| chosen.iter().map(|case| of(case)).sum::<usize>();
+            let mut ages: Vec<f32> = chosen.iter().filter_map(|case| case.age_years).collect();
+            ages.sort_by(f32::total_cmp);
+            let _ = writeln!(
+                text,
+                "| {name} | {} | {} | {} | {} | {} | {} | {} | {} |",
+                chosen.len(),
+                count(&CaseRecord::positive),
+                count(&|case| case.fracture),
+                count(&|case| case.age_years.is_some_and(|age| age < 18.0)),
+                ages.get(ages.len() / 2).map_or_else(|| "-".to_owned(), |age| format!("{age:.0}")),
+                sum(&|case| case.labels.len()),
+                sum(&|case| case.labels.iter().filter(|&&label| label).count()),
+                sum(&|case| case.kept_labels().len()),
+            );
+        };
+        for fold in 0..FOLDS {
+            line(&format!("fold {fold}"), &|case| case.fold == fold);
+        }
+        line("all", &|_| true);
+        text.push('\n');
     }
 
     fn figures(&self, text: &mut String, figures: &str) {
@@ -162,15 +212,8 @@ impl Card<'_> {
             text,
             "| alarms on bleeding patients without their bleeding slices | lower {lower:.3}, upper {upper:.3} |"
         );
-        let _ = writeln!(
-            text,
-            "| Brier score, expected calibration error | {:.3}, {:.3} |",
-            evaluation.brier, evaluation.calibration_error
-        );
-        text.push_str("\nPatient AUC by the shipped score in subgroups:\n\n| subgroup | with | without | AUC |\n|---|---|---|---|\n");
-        for (name, positive, negative, auc) in &evaluation.subgroups {
-            let _ = writeln!(text, "| {name} | {positive} | {negative} | {auc:.3} |");
-        }
+        self.calibration(text);
+        self.subgroups(text);
         if let Some(phe) = &evaluation.phe_sich {
             let _ = write!(
                 text,
@@ -192,6 +235,60 @@ impl Card<'_> {
             let _ = writeln!(text, "![{what}]({figures}/{name}.svg)");
         }
         text.push('\n');
+    }
+
+    fn calibration(&self, text: &mut String) {
+        let quality = &self.evaluation.quality;
+        text.push_str(
+            "\n### Are the probabilities right?\n\n\
+             Before calibration: the logistic function of the patient score. After: each patient by a calibration fitted on the other folds. \
+             Intervals are of a patient bootstrap; drawing patients again makes a calibration error larger, so its interval leans upwards.\n\n\
+             | ct-ich | before | after |\n|---|---|---|\n",
+        );
+        for (name, before, after) in [
+            ("Brier score", quality.brier_before, quality.brier_after),
+            ("expected calibration error, five groups of equal size", quality.error_before, quality.error_after),
+        ] {
+            let cell = |[value, low, high]: [f64; 3]| format!("{value:.3} [{low:.3}-{high:.3}]");
+            let _ = writeln!(text, "| {name} | {} | {} |", cell(before), cell(after));
+        }
+        if let Some(bounds) = self.evaluation.calibration.bounds {
+            let _ = writeln!(
+                text,
+                "\nNo answer is surer than {:.1} % or {:.1} %: of n patients beyond a score, of whom k bleed, the next one bleeds with \
+                 probability (k + 1) / (n + 2), and no score of these patients gives more than that. A slice is never surer of \
+                 blood than {:.1} % either.",
+                100.0 * bounds.lowest,
+                100.0 * bounds.highest,
+                100.0 * bounds.highest
+            );
+        }
+    }
+
+    fn subgroups(&self, text: &mut String) {
+        text.push_str(
+            "\n### Subgroups\n\n\
+             Patient AUC by the shipped score, with the interval of a patient bootstrap of the mean logits, and how many of those with a bleed \
+             reach the lower threshold (first seed, calibration and threshold of the other folds).\n\n\
+             | subgroup | with | without | AUC | found |\n|---|---|---|---|---|\n",
+        );
+        for group in &self.evaluation.subgroups {
+            let ([low, high], with) = (group.interval, group.positive);
+            let _ = writeln!(
+                text,
+                "| {} | {with} | {} | {:.3} [{low:.3}-{high:.3}] | {} of {with} |",
+                group.name, group.negative, group.auc, group.reach_lower
+            );
+        }
+        text.push_str(if self.by_type {
+            "\nA patient with several types is in the row of each. "
+        } else {
+            "\nTypes of bleed: the table of ct-ich was not there when this was written. "
+        });
+        text.push_str(
+            "By sex: no figure, because neither set says the sex of its patients (of ct-ich only totals are published, from which sex \
+             alone reaches an AUC of .77). By origin: none either; each set is of one hospital.\n",
+        );
     }
 
     fn first(&self) -> u64 {
@@ -276,20 +373,54 @@ const LIMITS: &str = "## Known failures
 
 ";
 
-/// CLAIM and TRIPOD+AI items that the sections above do not hold.
-const REPORTING: &str = "## Reporting items (CLAIM 2024, TRIPOD+AI)
+/// The items of both checklists: where they are, or what is to be said.
+const REPORTING: &str = "## Reporting items
 
-| item | |
-|---|---|
-| study design | retrospective, public data, internal validation by cross-validation; blind evaluation on 24 held-out patients and another hospital is done elsewhere |
-| intended use | demonstration of private screening in a browser, teaching, research; not diagnosis, triage or any clinical decision |
-| reference standard | ct-ich: two radiologists, a label a slice; phe-sich: masks of the oedema around the clot |
-| eligibility | non-contrast axial head CT; what is not one is refused by a gate before the network |
-| missing data | slices without enough brain are not looked at and count as without a bleed in the slice AUC |
-| sample size | whatever was public; no calculation |
-| class imbalance | weights in the loss; probabilities are calibrated to 27 of 58, the share of bleeding patients in ct-ich, which is far above that of a screened population |
-| interpretability | the evidence map is what the slice score is pooled from, not an explanation made afterwards |
-| fairness | sex and origin are not in the tables that are shipped with the data; age is, as a subgroup |
-| code and reproduction | this repository; `cargo trainer reproduce` lists the commands |
+C: item of CLAIM 2024 (Tejani et al., Radiology: Artificial Intelligence 2024), T: item of TRIPOD+AI (Collins et al., BMJ 2024).
+
+| C | T | item | |
+|---|---|---|---|
+| 1, 2 | 1, 2 | title, abstract | the table at the top; development and internal validation of a diagnostic model |
+| 3 | 3 | background | a private second look at a head CT where no radiologist is at hand; one hospital each, one of them with children and infants |
+| 4, 6 | 4 | objective | probability of intracranial haemorrhage on a non-contrast head CT, the slices and the place |
+| 5 | 5 | design | retrospective, public data; no new data were collected |
+| 7 | 5 | sources | section Data; ct-ich 2018, phe-sich as published in 2023 |
+| 8, 35 | 6, 20 | eligibility, flow | ct-ich: 82 patients were published, the 58 of the published training split were used, none was left out; phe-sich: the 63 patients that are here. What is no axial head CT is refused before the network |
+| 9 | 7 | preparation | preprocessing version in the table at the top; steps in `src/preprocess`; the same code prepares a scan on the page |
+| 10 | 9 | predictors | the pixels of the slices alone; no age, sex, file number or header field |
+| 11 | 17 | de-identification, ethics | done and approved as the two publications say; the page sends nothing anywhere |
+| 12 | 11 | missing data | slices without enough brain are not looked at and count as without a bleed in the slice AUC; holes in a stack are closed in true order |
+| 13 | 5 | acquisition | ct-ich: slices of about 5 mm, saved as 8-bit pictures with level 40, width 120; phe-sich: 8-bit pictures; scanners and kernels are not given |
+| 14, 15 | 8 | reference standard | what a radiologist sees on the same slices; no surgery, follow-up or second modality |
+| 16, 17 | 8 | annotation | ct-ich: two radiologists, a label a slice; phe-sich: masks of the oedema around the clot |
+| 18 | 8 | raters | agreement between raters is not given with the labels; not measured here |
+| 19, 20 | 12 | partitions | five fixed folds by patient, stratified by the label; the blind test is done elsewhere on patients who are not here |
+| 21 | 10 | sample size | whatever was public; no calculation. An AUC of .9 on 27 and 31 patients has an interval of about +-.08 |
+| 22 | 12, 22 | model | `cargo trainer layers`; the weights file holds architecture, preprocessing, calibration and thresholds |
+| 23 | 12 | software | Rust, burn 0.22; versions in `Cargo.lock` |
+| 24 | 12 | initialisation | random from the seed; no pretraining |
+| 25 | 12 | training | the recipe below: losses, augmentation, painted lesions, optimizer |
+| 26 | 12 | selection | the average of the weights at the end of training; no epoch is chosen by its figures |
+| 27 | 12 | ensembles | none: one network ships |
+| - | 13 | class imbalance | weights in the loss; probabilities are calibrated to 27 of 58, the share of bleeding patients in ct-ich, far above that of people who are screened |
+| - | 14 | fairness | subgroups by age; sex and origin are not in the data |
+| - | 15 | output | a probability, two thresholds and words for the three ranges; section Out of fold |
+| - | 16 | training against evaluation | the same hospitals; the section Under other conditions stands in for others until the blind test |
+| 28, 29 | 12 | figures and intervals | AUC by ranks, Brier score, calibration error, counts at the thresholds; intervals by patient bootstrap, spread over seeds |
+| 30 | 12, 23 | robustness | section Under other conditions |
+| 31 | 12 | interpretability | the evidence map is what the slice score is pooled from, not an explanation made afterwards; its peak is compared with the lesion on phe-sich |
+| 32, 37, 38 | 23 | performance | section Out of fold; readers were not compared |
+| 33 | 23 | external testing | none yet: 24 held-out patients and scans of other hospitals are judged blind elsewhere |
+| 34 | 18 | registration | none |
+| 36 | 20 | participants by partition | table of folds |
+| - | 21 | numbers in development | section Data |
+| - | 24 | updating | none; a later file has another version and another card |
+| 39 | 23 | failures | section Known failures, subgroups by size and type of the bleed |
+| 40 | 26 | limitations | two hospitals, few patients, labels a slice, no ischaemic stroke; the folds chose recipe and score |
+| 41 | 25, 27 | use | demonstration of private screening in a browser, teaching, research; not diagnosis, triage or any clinical decision |
+| 42 | 18 | protocol | none was registered; recipes, seeds and commands are in this repository |
+| 43 | 18 | availability | code and weights here (`cargo trainer reproduce`); the data from their publishers |
+| 44 | 18 | funding, interests | none |
+| - | 19 | patients and public | not involved |
 
 ";

@@ -1,11 +1,13 @@
 //! `evaluate`: out-of-fold figures of a run, with intervals, subgroups and drawings.
 
 use crate::Outcome;
-use crate::data::Source;
+use crate::data::{BleedTypes, Source};
 use crate::figures;
 use crate::metrics::{auc, bootstrap, brier, calibration_error};
 use crate::run::{Job, Prediction, RunError, bare, file_error, write_json};
-use ictus::assess::{Calibration, OperatingPoint, PatientScore};
+use crate::subgroups::{Subgroup, subgroups};
+use crate::train::DataArgs;
+use ictus::assess::{Calibration, OperatingPoint, PatientScore, Platt};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,7 +17,7 @@ use std::process::ExitCode;
 /// Logit given to slices that were not looked at: too little brain for a bleed.
 pub(crate) const UNSEEN: f32 = -12.0;
 /// Bootstrap samples of an interval.
-const SAMPLES: usize = 2000;
+pub(crate) const SAMPLES: usize = 2000;
 /// Groups of the calibration error.
 const BINS: usize = 5;
 
@@ -24,11 +26,13 @@ const BINS: usize = 5;
 pub(crate) struct Args {
     /// Folder of the run.
     run: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
 }
 
 /// Reports on a run.
 pub(crate) fn run(args: &Args) -> Outcome {
-    report(&args.run)
+    report(&args.run, args.data.bleed_types()?.as_ref())
 }
 
 /// The figures of one patient score over the seeds.
@@ -74,13 +78,28 @@ pub(crate) struct Evaluation {
     pub(crate) probabilities: Vec<(f32, bool)>,
     /// Expected calibration error of the same, in groups of equal size.
     pub(crate) calibration_error: f64,
-    /// Patient AUC in subgroups: name, positives, negatives, AUC, mean over the seeds.
-    pub(crate) subgroups: Vec<(String, usize, usize, f64)>,
+    /// Both with their 95 % intervals over patients, before and after calibration.
+    pub(crate) quality: Quality,
+    /// Figures of parts of the patients of ct-ich.
+    pub(crate) subgroups: Vec<Subgroup>,
     /// Share of the bleeding patients of ct-ich that still reach the lower and the upper threshold without their bleeding
     /// slices and those beside them; mean over the seeds.
     pub(crate) alarms_without_bleed: [f64; 2],
     /// Figures on phe-sich, where it was used.
     pub(crate) phe_sich: Option<PheSich>,
+}
+
+/// How good the probabilities of patients are: value, low and high end of the 95 % interval over patients.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Quality {
+    /// Brier score of the logistic function of the patient score.
+    pub(crate) brier_before: [f64; 3],
+    /// The same of probabilities that were calibrated on the other folds.
+    pub(crate) brier_after: [f64; 3],
+    /// Expected calibration error of the logistic function of the patient score.
+    pub(crate) error_before: [f64; 3],
+    /// The same of probabilities that were calibrated on the other folds.
+    pub(crate) error_after: [f64; 3],
 }
 
 /// Figures on a set where every patient bleeds; means over the seeds.
@@ -121,9 +140,9 @@ const SCORES: [NamedScore; 5] = [
 pub(crate) const SHIPPED_SCORE: PatientScore = PatientScore::AboveBackground;
 
 /// Evaluates, prints, draws and keeps.
-pub(crate) fn report(folder: &Path) -> Outcome {
+pub(crate) fn report(folder: &Path, types: Option<&BleedTypes>) -> Outcome {
     let runs = by_seed(folder)?;
-    let Some(evaluation) = evaluate(&runs)? else {
+    let Some(evaluation) = evaluate(&runs, types)? else {
         eprintln!("{}: no seed has all five folds yet; nothing to evaluate", folder.display());
         return Ok(ExitCode::FAILURE);
     };
@@ -182,13 +201,14 @@ pub(crate) fn shipped(patient: f32, slices: &[f32]) -> f32 {
     if slices.is_empty() { patient } else { SHIPPED_SCORE.of(&bare(patient, slices), None) }
 }
 
-fn mean(values: &[f64]) -> f64 {
+pub(crate) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
-/// The figures of the seeds; `None` without any.
+/// The figures of the seeds; `None` without any. Without the types of bleed there are no subgroups by type.
 pub(crate) fn evaluate(
     runs: &BTreeMap<u64, Vec<Prediction>>,
+    types: Option<&BleedTypes>,
 ) -> Result<Option<Evaluation>, ictus::assess::CalibrationError> {
     let seeds: Vec<u64> = runs.keys().copied().collect();
     let Some(first) = runs.values().next() else { return Ok(None) };
@@ -200,7 +220,7 @@ pub(crate) fn evaluate(
     let patient_auc = SCORES.iter().map(|(name, score)| {
         ((*name).to_owned(), over_seeds(&|predictions| auc(&patients(predictions, Source::CtIch, score))))
     });
-    let mut calibration = calibrate(&runs.values().flatten().collect::<Vec<_>>())?;
+    let mut calibration = calibrate(&runs.values().flatten().collect::<Vec<_>>(), runs.len())?;
     let fitted = cross_fit(runs)?;
     calibration.lower = counted(calibration.lower.threshold, &fitted, |patient| patient.reaches_lower);
     calibration.upper = counted(calibration.upper.threshold, &fitted, |patient| patient.reaches_upper);
@@ -229,7 +249,8 @@ pub(crate) fn evaluate(
         brier: brier(&probabilities),
         calibration_error: calibration_error(&probabilities, BINS),
         probabilities,
-        subgroups: subgroups(runs),
+        quality: quality(&fitted),
+        subgroups: subgroups(runs, &averaged, &fitted, types),
         alarms_without_bleed: [calibration.lower, calibration.upper].map(|point| {
             mean(
                 &runs.values().map(|p| alarms_without_bleed(p, Source::CtIch, &calibration, point)).collect::<Vec<_>>(),
@@ -242,22 +263,31 @@ pub(crate) fn evaluate(
 }
 
 /// Fitted on the predictions of all seeds, since one network ships and not their mean.
-fn calibrate(predictions: &[&Prediction]) -> Result<Calibration, ictus::assess::CalibrationError> {
+fn calibrate(predictions: &[&Prediction], seeds: usize) -> Result<Calibration, ictus::assess::CalibrationError> {
     let of_set: Vec<&Prediction> = predictions.iter().copied().filter(|p| p.record.source == Source::CtIch).collect();
     let patients: Vec<(f32, bool)> =
         of_set.iter().map(|p| (shipped(p.patient, &p.slices), p.record.positive())).collect();
     let slices: Vec<(f32, bool)> =
         of_set.iter().flat_map(|p| p.slices.iter().copied().zip(p.record.kept_labels().iter().copied())).collect();
     let score = if slices.is_empty() { PatientScore::PatientLogit } else { SHIPPED_SCORE };
-    Calibration::fit(score, &patients, &slices)
+    Calibration::fit(score, &patients, &slices, seeds)
 }
 
 /// What a calibration that never saw the patient said of one.
-struct CrossFitted {
-    seed: u64,
+pub(crate) struct CrossFitted {
+    /// The seed.
+    pub(crate) seed: u64,
+    /// Number of the patient, of ct-ich.
+    pub(crate) patient: u32,
+    /// Logistic function of the patient score.
+    uncalibrated: f32,
+    /// Calibrated probability.
     probability: f32,
-    positive: bool,
-    reaches_lower: bool,
+    /// Whether the patient bleeds.
+    pub(crate) positive: bool,
+    /// Whether the probability reaches the lower threshold.
+    pub(crate) reaches_lower: bool,
+    /// Whether it reaches the upper one.
     reaches_upper: bool,
 }
 
@@ -266,12 +296,15 @@ fn cross_fit(runs: &BTreeMap<u64, Vec<Prediction>>) -> Result<Vec<CrossFitted>, 
     let mut out = Vec::new();
     for fold in 0..crate::data::FOLDS {
         let others: Vec<&Prediction> = runs.values().flatten().filter(|p| p.record.fold != fold).collect();
-        let calibration = calibrate(&others)?;
+        let calibration = calibrate(&others, runs.len())?;
         for (&seed, predictions) in runs {
             for p in predictions.iter().filter(|p| p.record.fold == fold && p.record.source == Source::CtIch) {
-                let probability = calibration.patient.probability(shipped(p.patient, &p.slices));
+                let score = shipped(p.patient, &p.slices);
+                let probability = calibration.probability(score);
                 out.push(CrossFitted {
                     seed,
+                    patient: p.record.patient,
+                    uncalibrated: Platt { slope: 1.0, intercept: 0.0 }.probability(score),
                     probability,
                     positive: p.record.positive(),
                     reaches_lower: probability >= calibration.lower.threshold,
@@ -295,6 +328,32 @@ fn counted(threshold: f32, fitted: &[CrossFitted], reaches: impl Fn(&CrossFitted
     OperatingPoint { threshold, ..OperatingPoint::at(0.5, &decided) }
 }
 
+/// A figure of probabilities with whether the patient bleeds.
+type FigureOf<'a> = &'a dyn Fn(&[(f32, bool)]) -> f64;
+
+/// Brier score and calibration error with their intervals: whole patients are drawn, with what all seeds said of them.
+fn quality(fitted: &[CrossFitted]) -> Quality {
+    let mut patients: BTreeMap<u32, Vec<&CrossFitted>> = BTreeMap::new();
+    for answer in fitted {
+        patients.entry(answer.patient).or_default().push(answer);
+    }
+    let patients: Vec<Vec<&CrossFitted>> = patients.into_values().collect();
+    let figure = |of: fn(&CrossFitted) -> f32, figure: FigureOf| -> [f64; 3] {
+        let pairs = |drawn: &[&Vec<&CrossFitted>]| -> Vec<(f32, bool)> {
+            drawn.iter().flat_map(|patient| patient.iter().map(|answer| (of(answer), answer.positive))).collect()
+        };
+        let [low, high] = bootstrap(&patients, SAMPLES, |drawn| Some(figure(&pairs(drawn)))).unwrap_or([f64::NAN; 2]);
+        [figure(&pairs(&patients.iter().collect::<Vec<_>>())), low, high]
+    };
+    let error = |pairs: &[(f32, bool)]| calibration_error(pairs, BINS);
+    Quality {
+        brier_before: figure(|answer| answer.uncalibrated, &brier),
+        brier_after: figure(|answer| answer.probability, &brier),
+        error_before: figure(|answer| answer.uncalibrated, &error),
+        error_after: figure(|answer| answer.probability, &error),
+    }
+}
+
 /// Predictions whose logits are the means over the seeds.
 fn average(runs: &BTreeMap<u64, Vec<Prediction>>) -> Vec<Prediction> {
     let mut runs_left = runs.values();
@@ -313,36 +372,6 @@ fn average(runs: &BTreeMap<u64, Vec<Prediction>>) -> Vec<Prediction> {
     out
 }
 
-/// A subgroup: name, and whether a patient belongs to it.
-type Subgroup = (&'static str, fn(&Prediction) -> bool);
-
-fn subgroups(runs: &BTreeMap<u64, Vec<Prediction>>) -> Vec<(String, usize, usize, f64)> {
-    let groups: [Subgroup; 6] = [
-        ("bleed with fracture, all without bleed", |p| !p.record.positive() || p.record.fracture),
-        ("bleed without fracture, all without bleed", |p| !p.record.positive() || !p.record.fracture),
-        ("under 18 years", |p| p.record.age_years.is_some_and(|age| age < 18.0)),
-        ("18 years and over", |p| p.record.age_years.is_some_and(|age| age >= 18.0)),
-        ("bleed on 1 to 3 slices, all without bleed", |p| p.record.labels.iter().filter(|&&label| label).count() <= 3),
-        ("bleed on 4 slices and more, all without bleed", |p| {
-            let count = p.record.labels.iter().filter(|&&label| label).count();
-            count == 0 || count >= 4
-        }),
-    ];
-    let rows = groups.iter().filter_map(|(name, belongs)| {
-        let mut aucs = Vec::new();
-        let mut counts = (0, 0);
-        for predictions in runs.values() {
-            let group: Vec<Prediction> = predictions.iter().filter(|p| belongs(p)).cloned().collect();
-            let scores = patients(&group, Source::CtIch, shipped);
-            counts.0 = scores.iter().filter(|(_, positive)| *positive).count();
-            counts.1 = scores.len() - counts.0;
-            aucs.push(auc(&scores)?);
-        }
-        Some(((*name).to_owned(), counts.0, counts.1, mean(&aucs)))
-    });
-    rows.collect()
-}
-
 /// Share of the scans without their bleeding slices that reach a threshold.
 fn alarms_without_bleed(
     predictions: &[Prediction],
@@ -352,9 +381,8 @@ fn alarms_without_bleed(
 ) -> f64 {
     let of_set = predictions.iter().filter(|p| p.record.source == source);
     let cut: Vec<_> = of_set.filter_map(|p| p.without_bleed.as_ref()).collect();
-    let alarms = cut
-        .iter()
-        .filter(|(patient, slices)| calibration.patient.probability(shipped(*patient, slices)) >= point.threshold);
+    let alarms =
+        cut.iter().filter(|(patient, slices)| calibration.probability(shipped(*patient, slices)) >= point.threshold);
     alarms.count() as f64 / cut.len().max(1) as f64
 }
 
@@ -370,7 +398,7 @@ fn phe_sich(runs: &BTreeMap<u64, Vec<Prediction>>, calibration: &Calibration) ->
         mean(&runs.values().map(|predictions| figure(&of_set(predictions))).collect::<Vec<_>>())
     };
     let share = |hits: usize, all: usize| hits as f64 / all.max(1) as f64;
-    let reaches = |logit: f32, point: OperatingPoint| calibration.patient.probability(logit) >= point.threshold;
+    let reaches = |logit: f32, point: OperatingPoint| calibration.probability(logit) >= point.threshold;
     let sensitivity = |set: &[Prediction], point| {
         share(set.iter().filter(|p| reaches(shipped(p.patient, &p.slices), point)).count(), set.len())
     };
@@ -417,12 +445,20 @@ fn print(evaluation: &Evaluation) {
             point.true_negatives + point.false_positives,
         );
     }
-    println!(
-        "  calibrated on the other folds: Brier {:.3}, calibration error {:.3}",
-        evaluation.brier, evaluation.calibration_error
-    );
-    for (name, positive, negative, auc) in &evaluation.subgroups {
-        println!("  {name:<46} {auc:.3}  ({positive} with, {negative} without a bleed)");
+    let Quality { brier_before, brier_after, error_before, error_after } = &evaluation.quality;
+    for (name, [value, low, high]) in [
+        ("Brier score before calibration", brier_before),
+        ("Brier score after it", brier_after),
+        ("calibration error before", error_before),
+        ("calibration error after", error_after),
+    ] {
+        println!("  {name:<32} {value:.3} [{low:.3}-{high:.3}]");
+    }
+    for Subgroup { name, positive, negative, auc, interval: [low, high], reach_lower } in &evaluation.subgroups {
+        println!(
+            "  {name:<46} {auc:.3} [{low:.3}-{high:.3}]  ({positive} with, {negative} without a bleed; \
+             {reach_lower} of {positive} reach the lower threshold)"
+        );
     }
     let [lower, upper] = evaluation.alarms_without_bleed;
     println!("  without their bleeding slices still alarmed: lower {lower:.3}, upper {upper:.3}");
@@ -452,7 +488,7 @@ fn write_table(path: &Path, runs: &BTreeMap<u64, Vec<Prediction>>, calibration: 
                 p.record.fold,
                 u8::from(p.record.positive()),
                 p.record.labels.len(),
-                calibration.patient.probability(score),
+                calibration.probability(score),
                 p.peak_on_lesion.map_or("", |hit| if hit { "1" } else { "0" }),
             );
         }

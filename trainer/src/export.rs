@@ -30,7 +30,7 @@ pub(crate) struct Args {
 /// Writes the file.
 pub(crate) fn run(args: &Args) -> Outcome {
     let record: RunRecord = read_json(&args.run.join("run.json"))?;
-    let Some(evaluation) = evaluate(&by_seed(&args.run)?)? else {
+    let Some(evaluation) = evaluate(&by_seed(&args.run)?, None)? else {
         return Err(format!("{}: no seed has all five folds: nothing to calibrate on", args.run.display()).into());
     };
     let weights = Job { fold: None, seed: args.seed }.weights(&args.run)?;

@@ -20,6 +20,7 @@ mod progress;
 mod reproduce;
 mod robustness;
 mod run;
+mod subgroups;
 mod train;
 
 use clap::{Parser, Subcommand};

@@ -88,6 +88,17 @@ fn answer(plan: &ScanPlan, model: &Model, backend: &str) -> Result<ScanReport, C
     }
 }
 
+/// A probability as the page words it.
+fn percent(probability: f32) -> String {
+    if probability < 0.01 {
+        "under 1 %".to_owned()
+    } else if probability > 0.99 {
+        "over 99 %".to_owned()
+    } else {
+        format!("{:.0} %", probability * 100.0)
+    }
+}
+
 /// The answer for a person at a terminal.
 fn sentence(report: &ScanReport) -> String {
     let warnings =
@@ -106,9 +117,20 @@ fn sentence(report: &ScanReport) -> String {
                 .filter_map(|slice| slice.probability.map(|probability| (probability, slice)))
                 .max_by(|a, b| a.0.total_cmp(&b.0))
                 .map_or_else(String::new, |(_, slice)| format!(", most suspicious slice {}", slice.source));
-            format!("{words}, probability {:.0} %{highest}", probability * 100.0)
+            format!("{words}, probability {}{highest}", percent(probability))
         }
         _ => "not answered".to_owned(),
     };
     format!("{}: {answer}{warnings}", report.scan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentage_is_never_nothing_or_all() {
+        let words = [0.0, 0.0099, 0.01, 0.437, 0.99, 0.9901, 1.0].map(percent);
+        assert_eq!(words, ["under 1 %", "under 1 %", "1 %", "44 %", "99 %", "over 99 %", "over 99 %"]);
+    }
 }

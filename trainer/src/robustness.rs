@@ -96,7 +96,7 @@ struct Answer {
 /// Asks, prints and keeps.
 pub(crate) fn run(args: &Args) -> Outcome {
     let record: RunRecord = read_json(&args.run.join("run.json"))?;
-    let Some(evaluation) = evaluate(&by_seed(&args.run)?)? else {
+    let Some(evaluation) = evaluate(&by_seed(&args.run)?, None)? else {
         return Err(format!("{}: no seed has all five folds: no thresholds to ask at", args.run.display()).into());
     };
     let calibration = evaluation.calibration;
@@ -191,7 +191,7 @@ impl Asked<'_> {
         let seen = input.slabs.first().map_or(0, |slab| slab.start)..input.slabs.last().map_or(0, |slab| slab.end);
         let unseen = (0..changed.origin.len()).filter(|z| !seen.contains(z)).map(|z| (UNSEEN, bleeds(&(z..z + 1))));
         let slices = logits.slices.iter().copied().zip(input.slabs.iter().map(bleeds)).chain(unseen).collect();
-        let probability = self.calibration.patient.probability(score);
+        let probability = self.calibration.probability(score);
         Ok(Some(Answer { record: listed.record.clone(), score, probability, slices }))
     }
 
@@ -252,7 +252,7 @@ impl Asked<'_> {
             }
             // A lesion on both sides of the midline, and a peak at it, have no side.
             let sided = left.max(right) * 20 > 19 * (left + right) && (x + 1 < map_columns / 2 || x > map_columns / 2);
-            let probability = self.calibration.patient.probability(SHIPPED_SCORE.of(&logits, None));
+            let probability = self.calibration.probability(SHIPPED_SCORE.of(&logits, None));
             out.push(Painted {
                 peak_on_lesion: on,
                 right_side: sided.then_some((x < map_columns / 2) == (left > right)),

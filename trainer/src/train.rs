@@ -30,6 +30,11 @@ impl DataArgs {
         folder.ok_or(data::DataError::NoFolder)
     }
 
+    /// The types of bleed of the patients of ct-ich, where the set is there.
+    pub(crate) fn bleed_types(&self) -> Result<Option<data::BleedTypes>, data::DataError> {
+        self.folder().map_or(Ok(None), |folder| data::bleed_types(&folder))
+    }
+
     /// Reads the sets of a recipe.
     pub(crate) fn load(&self, recipe: &Recipe) -> Result<Vec<Dataset>, data::DataError> {
         let folder = self.folder()?;
@@ -137,7 +142,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     }
     if args.folds.0.iter().any(Option::is_some) {
         // Some folds without the others are no failure of theirs.
-        evaluate::report(&folder)?;
+        evaluate::report(&folder, args.data.bleed_types()?.as_ref())?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,7 @@ mod sources;
 
 pub(crate) use cache::{Dataset, load};
 pub(crate) use region::{box_mean, depth};
-pub(crate) use sources::{Listed, list, volume};
+pub(crate) use sources::{BleedTypes, Listed, bleed_types, list, volume};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,9 +1,10 @@
 //! Reads the data sets as they are laid out on disk, in true slice order and with true labels.
 
 use super::{Case, CaseRecord, DataError, FOLDS, Source, region};
+use ictus::phantom::BleedKind;
 use ictus::preprocess::{NetworkInput, PreprocessConfig, prepare};
 use ictus::volume::{Orientation, Spacing, ValueScale, Volume};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Level and width that 8-bit pictures are taken to be windowed by; the page assumes the same.
@@ -83,6 +84,32 @@ fn list_ct_ich(folder: &Path) -> Result<Vec<Listed>, DataError> {
         }),
         None => Ok(listed),
     }
+}
+
+/// Types of bleed by patient number.
+pub(crate) type BleedTypes = BTreeMap<u32, HashSet<BleedKind>>;
+
+/// The types of bleed of each patient of ct-ich, none for one without; `None` where the set is not in the folder.
+pub(crate) fn bleed_types(data: &Path) -> Result<Option<BleedTypes>, DataError> {
+    // The order of the table's columns.
+    const COLUMNS: [BleedKind; 5] = [
+        BleedKind::Intraventricular,
+        BleedKind::Intraparenchymal,
+        BleedKind::Subarachnoid,
+        BleedKind::Epidural,
+        BleedKind::Subdural,
+    ];
+    let table = data.join("ct-ich/hemorrhage_diagnosis.csv");
+    if !table.exists() {
+        return Ok(None);
+    }
+    let mut types = BleedTypes::new();
+    rows(&table, |cells| {
+        let seen = COLUMNS.into_iter().zip(cells.get(2..7)?).filter(|(_, cell)| **cell == "1");
+        types.entry(number(cells, 0)?).or_default().extend(seen.map(|(kind, _)| kind));
+        Some(())
+    })?;
+    Ok(Some(types))
 }
 
 fn list_phe_sich(folder: &Path) -> Result<Vec<Listed>, DataError> {
@@ -204,4 +231,24 @@ fn rows(path: &Path, mut row: impl FnMut(&[&str]) -> Option<()>) -> Result<(), D
 
 fn number(cells: &[&str], index: usize) -> Option<u32> {
     cells.get(index)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_types_of_a_patient_are_those_of_all_slices() {
+        let folder = std::env::temp_dir().join(format!("ictus-types-{}", std::process::id()));
+        assert_eq!(bleed_types(&folder).unwrap(), None);
+        std::fs::create_dir_all(folder.join("ct-ich")).unwrap();
+        let heading =
+            "PatientNumber,SliceNumber,Intraventricular,Intraparenchymal,Subarachnoid,Epidural,Subdural,No,Fracture";
+        let table = format!("{heading}\n7,1,0,0,0,1,0,0,1\n7,2,1,0,0,0,0,0,0\n8,1,0,0,0,0,0,1,0\n");
+        std::fs::write(folder.join("ct-ich/hemorrhage_diagnosis.csv"), table).unwrap();
+        let types = bleed_types(&folder).unwrap().unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(types[&7], HashSet::from([BleedKind::Epidural, BleedKind::Intraventricular]));
+        assert!(types[&8].is_empty());
+    }
 }
