@@ -33,6 +33,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let Some(evaluation) = evaluate(&by_seed(&args.run)?, None)? else {
         return Err(format!("{}: no seed has all five folds: nothing to calibrate on", args.run.display()).into());
     };
+    if record.recipe.whole_slices.is_some() {
+        return Err("the page prepares the brain alone: weights that take whole slices are not for it".into());
+    }
     let weights = Job { fold: None, seed: args.seed }.weights(&args.run)?;
     let mut header = record.header(&args.name);
     let mut metric = |name: &str, value: f64| header.metrics.insert(name.to_owned(), value);

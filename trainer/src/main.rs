@@ -20,6 +20,7 @@ mod progress;
 mod reproduce;
 mod robustness;
 mod run;
+mod seed;
 mod subgroups;
 mod train;
 
@@ -50,6 +51,8 @@ enum Command {
     Export(export::Args),
     /// Writes the model card of a weights file.
     Card(card::Args),
+    /// The published pipeline step by step: data, order, noise, split, transforms, arms, report.
+    Seed(seed::Args),
     /// Lists the command that makes each result, with the time that it takes.
     Reproduce,
     /// Answers scans: bleeding or not, how sure, on which slices.
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Command::Robustness(args) => robustness::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Card(args) => card::run(&args),
+        Command::Seed(args) => seed::run(&args),
         Command::Reproduce => Ok(reproduce::run()),
         Command::Layers(args) => layers::run(&args),
         Command::Phantom(args) => phantom::run(&args),

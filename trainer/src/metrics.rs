@@ -66,6 +66,18 @@ fn counts(scores: &[(f32, bool)]) -> impl Iterator<Item = (f64, f64, f64, f64)> 
     points.into_iter()
 }
 
+/// Area under the steps of precision over recall (average precision); `None` without a positive.
+pub(crate) fn average_precision(scores: &[(f32, bool)]) -> Option<f64> {
+    scores.iter().any(|(_, positive)| *positive).then(|| {
+        let steps = precision_recall(scores).into_iter().scan(0.0, |before, (recall, precision)| {
+            let step = (recall - *before) * precision;
+            *before = recall;
+            Some(step)
+        });
+        steps.sum()
+    })
+}
+
 /// Mean squared error of probabilities (Brier 1950).
 pub(crate) fn brier(probabilities: &[(f32, bool)]) -> f64 {
     let sum: f64 =

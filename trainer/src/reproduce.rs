@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 /// Result, command, and the time it takes on two cores of an EPYC with AVX-512.
-const RESULTS: [(&str, &str, &str); 9] = [
+const RESULTS: [(&str, &str, &str); 18] = [
     ("the data as the trainer sees it", "cargo trainer import", "1 min"),
     ("recipe of the shipped weights, five folds", "cargo trainer train --config both --folds all --seeds 0", "8 min"),
     ("the same with three seeds", "cargo trainer train --config both --folds all --seeds 0,1,2", "25 min"),
@@ -13,7 +13,23 @@ const RESULTS: [(&str, &str, &str); 9] = [
     ("the weights file", "cargo trainer export runs/both", "5 s"),
     ("the model card", "cargo trainer card runs/both", "5 s"),
     ("ct-ich alone, as the recipe began", "cargo trainer train --config ct-ich --folds all --seeds 0", "6 min"),
+    ("seed: slices of every patient, contact sheet", "cargo trainer seed explore", "2 s"),
+    ("seed: ct-ich in true order", "cargo trainer seed order", "5 s"),
+    ("seed: noise removal", "cargo trainer seed noise", "2 s"),
+    ("seed: the published split", "cargo trainer seed split", "1 s"),
+    ("seed: the seven transforms", "cargo trainer seed transforms", "2 s"),
+    ("seed: an arm (of four) on a fold", "cargo trainer train --config seed-advanced --folds 0 --seeds 42", SEED_ARM),
+    (
+        "seed: the same at its size, on a GPU",
+        "cargo trainer train --config seed-advanced --resample 64 128 128 --name seed-advanced-full --seeds 42 --device cuda",
+        "?",
+    ),
+    ("seed: all arms in one figure", "cargo trainer seed arms runs/seed-none runs/seed-advanced", "1 s"),
+    ("seed: its report", "cargo trainer seed report", "5 s"),
 ];
+
+/// Time of an arm: 150 epochs.
+const SEED_ARM: &str = "2 h";
 
 /// Prints the list.
 pub(crate) fn run() -> ExitCode {

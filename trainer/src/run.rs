@@ -2,11 +2,12 @@
 
 use crate::data::{Case, CaseRecord, Dataset, Source};
 use crate::files::write_whole;
-use crate::learn::fit::{EpochLoss, Fit, FitError};
+use crate::learn::epoch::EpochFigures;
+use crate::learn::fit::{EpochLoss, Fit, FitError, Fitted};
 use crate::learn::recipe::Recipe;
 use burn::tensor::Device;
 use ictus::network::{DatasetRecord, Logits, Model, ModelFile, ModelHeader, NetworkError, Storage, Weights};
-use ictus::preprocess::{Alignment, NetworkInput};
+use ictus::preprocess::NetworkInput;
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -120,10 +121,7 @@ impl RunRecord {
 
     /// A header for weights of this run.
     pub(crate) fn header(&self, name: &str) -> ModelHeader {
-        let recipe = &self.recipe;
-        let mut header = ModelHeader::new(name, &self.version, recipe.network.clone(), recipe.input_shape(0));
-        header.preprocess = recipe.preprocess.clone();
-        header.scaling = recipe.scaling;
+        let mut header = self.recipe.header(name, &self.version);
         header.data.clone_from(&self.data);
         header
     }
@@ -164,12 +162,18 @@ impl Job {
         let fit = Fit {
             recipe: &record.recipe,
             cases: &train,
+            validation: &test,
             seed: self.seed,
             device: device.clone(),
             folder: Some(&folder),
             max_steps: record.max_steps,
         };
-        let (weights, losses) = fit.run(bar).map_err(|source| RunError::Fit { job: self.name(), source })?;
+        let Fitted { weights, losses, figures } =
+            fit.run(bar).map_err(|source| RunError::Fit { job: self.name(), source })?;
+        if !figures.is_empty() {
+            let path = folder.join("epochs.csv");
+            write_whole(&path, EpochFigures::table(&figures).as_bytes()).map_err(|error| file_error(&path, &error))?;
+        }
         write_losses(&folder.join("metrics.csv"), &losses)?;
         crate::figures::losses(&folder.join("losses.svg"), &losses)?;
         let file = ModelFile { header: record.header(&self.name()), weights };
@@ -223,14 +227,14 @@ pub(crate) fn predict(file: ModelFile, cases: &[&Case], device: &Device) -> Resu
             let name = case.record.name();
             let every: Vec<usize> = (0..case.record.shape[0]).collect();
             let infer = |input: &NetworkInput| model.infer_blocking(input).map_err(|source| error(&name, source));
-            let whole = input(case, &every);
+            let whole = case.input(&every);
             let logits = infer(&whole)?;
             let labels = case.record.kept_labels();
             let bleeds = |z: &usize| labels.get(*z) == Some(&true);
             let rest: Vec<usize> =
                 every.iter().copied().filter(|&z| !(z.saturating_sub(1)..=z + 1).any(|near| bleeds(&near))).collect();
             let cut = case.record.positive() && rest.len() >= FEWEST_REST;
-            let without_bleed = if cut { Some(infer(&input(case, &rest))?) } else { None };
+            let without_bleed = if cut { Some(infer(&case.input(&rest))?) } else { None };
             Ok(Prediction {
                 record: case.record.clone(),
                 peak_on_lesion: peak_on_lesion(case, &whole, &logits),
@@ -240,26 +244,6 @@ pub(crate) fn predict(file: ModelFile, cases: &[&Case], device: &Device) -> Resu
             })
         })
         .collect()
-}
-
-/// Some slices of a scan as network input.
-fn input(case: &Case, slices: &[usize]) -> NetworkInput {
-    let [_, rows, columns] = case.record.shape;
-    let area = rows * columns;
-    let pick = |values: &[f32]| -> Vec<f32> {
-        slices.iter().filter_map(|&z| values.get(z * area..(z + 1) * area)).flatten().copied().collect()
-    };
-    let shape = [slices.len(), rows, columns];
-    NetworkInput {
-        hounsfield: pick(&case.hounsfield),
-        mask: pick(&case.mask).iter().map(|&inside| inside > 0.5).collect(),
-        slices: 0..shape[0],
-        slabs: (0..shape[0]).map(|z| z..z + 1).collect(),
-        slab_mm: None,
-        shape,
-        alignment: Alignment { x0: 0.0, y0: 0.0, xx: 1.0, xy: 0.0, yx: 0.0, yy: 1.0 },
-        brain_median_hu: 0.0,
-    }
 }
 
 /// Slice, row and column of the largest evidence of a scan, among the cells that touch the brain.

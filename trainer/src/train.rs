@@ -38,7 +38,7 @@ impl DataArgs {
     /// Reads the sets of a recipe.
     pub(crate) fn load(&self, recipe: &Recipe) -> Result<Vec<Dataset>, data::DataError> {
         let folder = self.folder()?;
-        let load = |&source| data::load(source, &folder, &self.cache, &recipe.preprocess);
+        let load = |&source| data::load(source, &folder, &self.cache, recipe.preparation());
         recipe.sources.iter().map(load).collect()
     }
 }
@@ -46,7 +46,7 @@ impl DataArgs {
 /// What to train.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A preset (ct-ich, ct-ich-painted, both, published) or a JSON file.
+    /// A preset (ct-ich, ct-ich-painted, both, both-two-sided, seed-none, seed-basic, seed-intermediate, seed-advanced) or a JSON file.
     #[arg(long, default_value = "both")]
     config: String,
     /// Name of the run; that of the recipe if not given.
@@ -70,6 +70,9 @@ pub(crate) struct Args {
     /// Epochs instead of the recipe's.
     #[arg(long)]
     epochs: Option<usize>,
+    /// Slices, rows and columns of a recipe that resamples its scans, instead of its own: 64 128 128 is the published size.
+    #[arg(long, num_args = 3, value_names = ["SLICES", "ROWS", "COLUMNS"])]
+    resample: Option<Vec<usize>>,
     /// Stop every training after so many steps, to try things out.
     #[arg(long)]
     max_steps: Option<usize>,
@@ -100,6 +103,9 @@ fn parse_folds(text: &str) -> Result<Folds, String> {
 pub(crate) fn run(args: &Args) -> Outcome {
     let mut recipe = Recipe::find(&args.config)?;
     recipe.epochs = args.epochs.unwrap_or(recipe.epochs);
+    if let Some(&[slices, rows, columns]) = args.resample.as_deref() {
+        recipe = recipe.resampled([slices, rows, columns])?;
+    }
     let datasets = args.data.load(&recipe)?;
     let record = RunRecord::new(&recipe, &datasets, args.max_steps);
     let stem = Path::new(&args.config).file_stem().and_then(|stem| stem.to_str()).unwrap_or("run");

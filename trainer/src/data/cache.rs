@@ -1,5 +1,7 @@
 //! Prepared scans on disk, so that a run starts in seconds.
 
+use super::sources::Listed;
+use super::whole::{self, Labels, WholeSlices};
 use super::{Case, CaseRecord, DataError, Source, region, sources};
 use ictus::network::hex;
 use ictus::preprocess::PreprocessConfig;
@@ -20,12 +22,48 @@ pub(crate) struct Dataset {
     pub(crate) fingerprint: String,
 }
 
+/// What a scan is prepared as.
+#[derive(Clone, Copy)]
+pub(crate) enum Preparation<'a> {
+    /// The brain alone.
+    Brain(&'a PreprocessConfig),
+    /// Whole slices of so many rows and columns.
+    Whole(&'a WholeSlices, [usize; 2]),
+}
+
+impl Preparation<'_> {
+    /// Two preparations that differ have different keys.
+    fn key(self) -> String {
+        match self {
+            Self::Brain(config) => format!("{config:?}3"),
+            // Which label is learned is not in the prepared pixels.
+            Self::Whole(WholeSlices { remove_noise, rotate, labels: _ }, size) => {
+                format!("whole slices 1 {remove_noise} {rotate} {size:?}")
+            }
+        }
+    }
+
+    fn read(self, listed: &Listed) -> Result<Case, DataError> {
+        match self {
+            Self::Brain(config) => sources::read(listed, config),
+            Self::Whole(config, size) => whole::read(listed, config, size),
+        }
+    }
+}
+
 /// Reads a set, from the cache if it was prepared before in the same way.
-pub(crate) fn load(source: Source, data: &Path, cache: &Path, config: &PreprocessConfig) -> Result<Dataset, DataError> {
-    let key = format!("{}{config:?}3", sources::tables(source, data)?);
+pub(crate) fn load(source: Source, data: &Path, cache: &Path, preparation: Preparation) -> Result<Dataset, DataError> {
+    let key = format!("{}{}", sources::tables(source, data)?, preparation.key());
     let key = hex(&Sha256::digest(key.as_bytes()));
     let path = cache.join(format!("{}-{}.safetensors", source.name(), key.get(..16).unwrap_or(&key)));
-    let cases = if path.exists() { read(&path)? } else { prepare(source, data, config, &path)? };
+    let mut cases = if path.exists() { read(&path)? } else { prepare(source, data, preparation, &path)? };
+    if let Preparation::Whole(WholeSlices { labels: Labels::Folder, .. }, _) = preparation {
+        let listed = sources::list(source, data)?;
+        for case in &mut cases {
+            let of_case = listed.iter().find(|listed| listed.record.patient == case.record.patient);
+            case.target = of_case.and_then(|listed| listed.filed_with_bleed);
+        }
+    }
     let mut hash = Sha256::new();
     for case in &cases {
         hash.update(case.record.name());
@@ -36,13 +74,13 @@ pub(crate) fn load(source: Source, data: &Path, cache: &Path, config: &Preproces
     Ok(Dataset { source, cases, fingerprint: hex(&hash.finalize()) })
 }
 
-fn prepare(source: Source, data: &Path, config: &PreprocessConfig, path: &Path) -> Result<Vec<Case>, DataError> {
+fn prepare(source: Source, data: &Path, preparation: Preparation, path: &Path) -> Result<Vec<Case>, DataError> {
     let listed = sources::list(source, data)?;
     let bar = ProgressBar::new(listed.len() as u64)
         .with_style(crate::progress::style(&format!("preparing {}", source.name())));
     let cases = listed
         .par_iter()
-        .map(|listed| sources::read(listed, config).inspect(|_| bar.inc(1)))
+        .map(|listed| preparation.read(listed).inspect(|_| bar.inc(1)))
         .collect::<Result<Vec<_>, _>>()?;
     bar.finish();
     write(path, &cases)?;
@@ -92,7 +130,7 @@ fn read(path: &Path) -> Result<Vec<Case>, DataError> {
             let mask = get("mask")?;
             let inside: Vec<bool> = mask.iter().map(|&x| x > 0.5).collect();
             let depth = region::depth(&inside, record.shape);
-            Ok(Case { hounsfield: get("hounsfield")?, region: get("region")?, record, mask, depth })
+            Ok(Case { hounsfield: get("hounsfield")?, region: get("region")?, record, mask, depth, target: None })
         })
         .collect()
 }

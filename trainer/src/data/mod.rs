@@ -3,11 +3,14 @@
 mod cache;
 mod region;
 mod sources;
+mod whole;
 
-pub(crate) use cache::{Dataset, load};
+pub(crate) use cache::{Dataset, Preparation, load};
 pub(crate) use region::{box_mean, depth};
-pub(crate) use sources::{BleedTypes, Listed, bleed_types, list, volume};
+pub(crate) use sources::{BleedTypes, Listed, bleed_types, list, partition, picture, volume};
+pub(crate) use whole::{WholeSlices, prepare_slice, remove_noise};
 
+use ictus::preprocess::{Alignment, NetworkInput};
 use serde::{Deserialize, Serialize};
 
 /// Where a scan comes from.
@@ -92,6 +95,35 @@ pub(crate) struct Case {
     pub(crate) region: Vec<f32>,
     /// Distance to the edge of the brain in pixels, 0 outside: `[slice, y, x]`.
     pub(crate) depth: Vec<f32>,
+    /// Whether the patient is learned to bleed, where that is not what the slices say.
+    pub(crate) target: Option<bool>,
+}
+
+impl Case {
+    /// Whether the patient is learned to bleed.
+    pub(crate) fn target(&self) -> bool {
+        self.target.unwrap_or(self.record.positive())
+    }
+
+    /// Some slices of the scan as network input.
+    pub(crate) fn input(&self, slices: &[usize]) -> NetworkInput {
+        let [_, rows, columns] = self.record.shape;
+        let area = rows * columns;
+        let pick = |values: &[f32]| -> Vec<f32> {
+            slices.iter().filter_map(|&z| values.get(z * area..(z + 1) * area)).flatten().copied().collect()
+        };
+        let shape = [slices.len(), rows, columns];
+        NetworkInput {
+            hounsfield: pick(&self.hounsfield),
+            mask: pick(&self.mask).iter().map(|&inside| inside > 0.5).collect(),
+            slices: 0..shape[0],
+            slabs: (0..shape[0]).map(|z| z..z + 1).collect(),
+            slab_mm: None,
+            shape,
+            alignment: Alignment { x0: 0.0, y0: 0.0, xx: 1.0, xy: 0.0, yx: 0.0, yy: 1.0 },
+            brain_median_hu: 0.0,
+        }
+    }
 }
 
 /// Value of [`Case::region`] where it is not known whether there is blood.

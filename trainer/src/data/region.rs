@@ -69,7 +69,8 @@ pub(crate) fn depth(mask: &[bool], [_, rows, columns]: [usize; 3]) -> Vec<f32> {
     out
 }
 
-fn neighbours(index: usize, rows: usize, columns: usize) -> impl Iterator<Item = usize> {
+/// The pixels beside, above and below a pixel.
+pub(super) fn neighbours(index: usize, rows: usize, columns: usize) -> impl Iterator<Item = usize> {
     let (y, x) = (index / columns, index % columns);
     let up = (y > 0).then(|| index - columns);
     let down = (y + 1 < rows).then_some(index + columns);

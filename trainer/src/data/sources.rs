@@ -14,8 +14,58 @@ const WINDOW: (f32, f32) = (40.0, 120.0);
 pub(crate) struct Listed {
     /// What is known; `kept` and `shape` are found by preparing it.
     pub(crate) record: CaseRecord,
+    /// Whether the folder that it lies in says that the patient bleeds, where there is such a folder.
+    pub(crate) filed_with_bleed: Option<bool>,
     pictures: Vec<PathBuf>,
     masks: Vec<Option<PathBuf>>,
+}
+
+impl Listed {
+    /// Its pictures, bottom to top.
+    pub(crate) fn pictures(&self) -> &[PathBuf] {
+        &self.pictures
+    }
+}
+
+/// What the files of a patient of ct-ich are called.
+pub(crate) struct DiskStack {
+    /// Number of the patient.
+    pub(crate) patient: u32,
+    /// Folder that the patient is filed under.
+    pub(crate) folder: String,
+    /// Whether the published split holds the patient out.
+    pub(crate) held_out: bool,
+    /// Numbers of the files, bottom to top.
+    pub(crate) numbers: Vec<u32>,
+}
+
+/// All 82 patients of ct-ich, those of the published validation split included, whose slices are not there.
+pub(crate) fn partition(data: &Path) -> Result<Vec<DiskStack>, DataError> {
+    let folder = data.join("ct-ich");
+    let mut order = orders(&folder)?;
+    let mut stacks = Vec::new();
+    rows(&folder.join("patients.csv"), |cells| {
+        let patient = number(cells, 0)?;
+        stacks.push(DiskStack {
+            patient,
+            folder: (*cells.get(1)?).to_owned(),
+            held_out: *cells.get(6)? == "held_out",
+            numbers: order.remove(&patient).map(|(_, numbers)| numbers).unwrap_or_default(),
+        });
+        Some(())
+    })?;
+    Ok(stacks)
+}
+
+/// Folder and numbers of the files of each patient of ct-ich, bottom to top.
+fn orders(folder: &Path) -> Result<BTreeMap<u32, (String, Vec<u32>)>, DataError> {
+    let mut order = BTreeMap::new();
+    rows(&folder.join("slice_order.csv"), |cells| {
+        let numbers = cells.get(2)?.split_whitespace().map(|n| n.parse().ok()).collect::<Option<Vec<u32>>>()?;
+        order.insert(number(cells, 0)?, ((*cells.get(1)?).to_owned(), numbers));
+        Some(())
+    })?;
+    Ok(order)
 }
 
 /// All scans of a set, without their pixels.
@@ -42,12 +92,7 @@ fn list_ct_ich(folder: &Path) -> Result<Vec<Listed>, DataError> {
         labels.entry(number(cells, 0)?).or_default().insert(number(cells, 1)?, bleed);
         Some(())
     })?;
-    let mut order: BTreeMap<u32, (String, Vec<u32>)> = BTreeMap::new();
-    rows(&folder.join("slice_order.csv"), |cells| {
-        let numbers = cells.get(2)?.split_whitespace().map(|n| n.parse().ok()).collect::<Option<Vec<u32>>>()?;
-        order.insert(number(cells, 0)?, ((*cells.get(1)?).to_owned(), numbers));
-        Some(())
-    })?;
+    let order = orders(folder)?;
     let mut listed = Vec::new();
     let mut mismatch = None;
     rows(&folder.join("patients.csv"), |cells| {
@@ -63,6 +108,7 @@ fn list_ct_ich(folder: &Path) -> Result<Vec<Listed>, DataError> {
         let file = |n: &u32| folder.join("brain_ct_data").join(kind).join(format!("{patient} ({n}).jpg"));
         listed.push(Listed {
             masks: vec![None; numbers.len()],
+            filed_with_bleed: Some(kind == "Stroke"),
             pictures: numbers.iter().map(file).collect(),
             record: CaseRecord {
                 source: Source::CtIch,
@@ -125,6 +171,7 @@ fn list_phe_sich(folder: &Path) -> Result<Vec<Listed>, DataError> {
         let pictures = folder.join("scans").join(&patient);
         let masks = folder.join("masks").join(&patient);
         Listed {
+            filed_with_bleed: None,
             pictures: slices.iter().map(|(slice, _)| pictures.join(format!("{slice}.jpg"))).collect(),
             masks: slices.iter().map(|(slice, masked)| masked.then(|| masks.join(format!("{slice}.png")))).collect(),
             record: CaseRecord {
@@ -181,7 +228,7 @@ pub(super) fn read(listed: &Listed, config: &PreprocessConfig) -> Result<Case, D
     };
     let depth = region::depth(&input.mask, input.shape);
     let mask = input.mask.iter().map(|&inside| f32::from(u8::from(inside))).collect();
-    Ok(Case { record, hounsfield: input.hounsfield, mask, region, depth })
+    Ok(Case { record, hounsfield: input.hounsfield, mask, region, depth, target: None })
 }
 
 /// The masks of a scan on the grid of its network input.
@@ -205,7 +252,8 @@ fn oedema(listed: &Listed, input: &NetworkInput) -> Result<Vec<bool>, DataError>
     Ok(out)
 }
 
-fn picture(path: &Path) -> Result<image::GrayImage, DataError> {
+/// A picture in grey.
+pub(crate) fn picture(path: &Path) -> Result<image::GrayImage, DataError> {
     let error = |source| DataError::Picture { path: path.display().to_string(), source };
     Ok(image::open(path).map_err(error)?.into_luma8())
 }

@@ -102,12 +102,17 @@ pub(crate) fn make(cases: &[&Case], chosen: &[usize], recipe: &Recipe, seed: u64
             paint(&mut sample, case, recipe, &mut random);
         }
         let mut sample = sample.sample;
-        sample.augment(&recipe.augment, &mut random);
+        if recipe.whole_slices.is_none() {
+            sample.augment(&recipe.augment, &mut random);
+        }
         let real = sample.shape[0];
         if let Some(shape) = recipe.resample {
             sample.hounsfield = resample(&sample.hounsfield, sample.shape, shape);
+            for transform in &recipe.transforms {
+                transform.draw(&mut random, shape[1], shape[2]).apply(&mut sample.hounsfield, shape[1], shape[2]);
+            }
         }
-        cells += batch.add(&sample, case.record.source, recipe);
+        cells += batch.add(&sample, case, recipe);
         let filled = if recipe.resample.is_some() { slices } else { real };
         batch.valid.extend((0..slices).map(|z| f32::from(u8::from(z < filled))));
         batch.keep.extend((0..channels).map(|_| if random.chance(dropout) { 0.0 } else { 1.0 / (1.0 - dropout) }));
@@ -126,7 +131,8 @@ pub(crate) fn make(cases: &[&Case], chosen: &[usize], recipe: &Recipe, seed: u64
 
 impl Batch {
     /// Adds a sample; returns the sum of its cells' weights before the loss's own.
-    fn add(&mut self, sample: &Sample, source: Source, recipe: &Recipe) -> f32 {
+    fn add(&mut self, sample: &Sample, case: &Case, recipe: &Recipe) -> f32 {
+        let source = case.record.source;
         let [_, slices, rows, columns] = self.shape;
         let area = rows * columns;
         self.input.extend(sample.hounsfield.iter().map(|&hounsfield| recipe.scaling.apply(hounsfield)));
@@ -136,7 +142,7 @@ impl Batch {
             let weight = if label > 0.5 { recipe.loss.positive_slice } else { f32::from(u8::from(label >= 0.0)) };
             self.slice.push(label.clamp(0.0, 1.0), weight);
         }
-        let positive = sample.labels.iter().any(|&label| label > 0.5);
+        let positive = case.target.unwrap_or_else(|| sample.labels.iter().any(|&label| label > 0.5));
         // No patient of phe-sich is without a bleed: without cut ones, a patient loss would teach which hospital it is.
         let unsure = !positive && sample.labels.iter().any(|&label| label < 0.0);
         let weight = match source {
@@ -320,6 +326,7 @@ mod tests {
             mask: vec![1.0; count],
             region,
             depth: vec![10.0; count],
+            target: None,
         }
     }
 

@@ -1,14 +1,15 @@
 //! The training loop: one network, one set of scans, with checkpoints that a killed run goes on from.
 
 use super::batch::{self, Batch, Goal};
-use super::recipe::{Optimizer, Recipe};
+use super::epoch::{EpochFigures, Figures};
+use super::recipe::{Optimizer, Recipe, Schedule};
 use crate::data::Case;
 use crate::files::write_whole;
 use burn::module::{Module, ModuleVisitor, Param, ParamGroup, ParamId};
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
-use ictus::network::{ModelFile, ModelHeader, Network, Storage, Weights};
+use ictus::network::{Model, ModelFile, ModelHeader, Network, NetworkError, Storage, Weights};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -40,6 +41,9 @@ pub(crate) enum FitError {
         /// What went wrong.
         what: String,
     },
+    /// The scans that were left out could not be asked about.
+    #[error("asking about the scans that were left out")]
+    Validation(#[from] NetworkError),
     /// There is nothing to train on.
     #[error("training: there are no scans")]
     Empty,
@@ -66,6 +70,28 @@ struct Progress {
     epochs_done: usize,
     losses: Vec<EpochLoss>,
     has_average: bool,
+    /// Of every epoch, where the recipe wants them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    figures: Vec<EpochFigures>,
+}
+
+/// What a training gives.
+pub(crate) struct Fitted {
+    /// The averaged weights, the last ones, or those of the best epoch, as the recipe says.
+    pub(crate) weights: Weights,
+    /// Losses of the epochs.
+    pub(crate) losses: Vec<EpochLoss>,
+    /// Figures of the epochs, where the recipe wants them.
+    pub(crate) figures: Vec<EpochFigures>,
+}
+
+/// Everything that changes in the course of a training.
+struct State {
+    network: Network,
+    optimizer: ModuleOptimizer,
+    average: Option<Weights>,
+    best: Option<Weights>,
+    progress: Progress,
 }
 
 /// A training run.
@@ -74,6 +100,8 @@ pub(crate) struct Fit<'a> {
     pub(crate) recipe: &'a Recipe,
     /// Scans to train on.
     pub(crate) cases: &'a [&'a Case],
+    /// Scans to ask about after every epoch, where the recipe wants that.
+    pub(crate) validation: &'a [&'a Case],
     /// Seed of weights, order and samples.
     pub(crate) seed: u64,
     /// A device without autodiff.
@@ -85,15 +113,15 @@ pub(crate) struct Fit<'a> {
 }
 
 impl Fit<'_> {
-    /// Trains; returns the averaged weights and the losses of the epochs.
-    pub(crate) fn run(&self, bar: &ProgressBar) -> Result<(Weights, Vec<EpochLoss>), FitError> {
+    /// Trains.
+    pub(crate) fn run(&self, bar: &ProgressBar) -> Result<Fitted, FitError> {
         let recipe = self.recipe;
         let per_epoch = batch::batches_per_epoch(self.cases, recipe);
         if per_epoch == 0 {
             return Err(FitError::Empty);
         }
         let device = self.device.clone().autodiff();
-        let (mut network, mut optimizer, mut average, mut progress) = self.start(&device)?;
+        let State { mut network, mut optimizer, mut average, mut best, mut progress } = self.start(&device)?;
         let steps = per_epoch * recipe.epochs;
         let average_from = (recipe.epochs as f32 * recipe.optimizer.average_from).ceil() as usize;
         bar.set_length(steps as u64);
@@ -119,18 +147,21 @@ impl Fit<'_> {
             for epoch in first..recipe.epochs {
                 let started = std::time::Instant::now();
                 let mut sum = EpochLoss::default();
+                let mut seen = Vec::new();
                 for index in 0..per_epoch {
                     let step = epoch * per_epoch + index;
                     if self.max_steps.is_some_and(|max| step >= max) {
                         if index > 0 {
                             progress.losses.push(mean(sum, index, started));
                         }
-                        return Ok((average.unwrap_or(network.weights()?), progress.losses));
+                        let weights = best.or(average).map_or_else(|| network.weights(), Ok)?;
+                        return Ok(Fitted { weights, losses: progress.losses, figures: progress.figures });
                     }
                     let Ok(batch) = receiver.recv() else { return Err(FitError::Empty) };
                     let rate = learning_rate(&recipe.optimizer, step, steps);
-                    let loss;
-                    (network, loss) = train_step(network, &mut optimizer, &batch, rate, recipe, &device)?;
+                    let (loss, logits);
+                    (network, loss, logits) = train_step(network, &mut optimizer, &batch, rate, recipe, &device)?;
+                    seen.extend(logits.into_iter().zip(batch.patient.targets.iter().map(|&target| target > 0.5)));
                     if !loss.total.is_finite() {
                         return Err(FitError::Diverged { step });
                     }
@@ -138,7 +169,8 @@ impl Fit<'_> {
                     sum.slice += loss.slice;
                     sum.patient += loss.patient;
                     sum.pixel += loss.pixel;
-                    if epoch >= average_from {
+                    // An average that keeps nothing is the last step.
+                    if epoch >= average_from && recipe.optimizer.average_keep > 0.0 {
                         let now = network.weights()?;
                         match &mut average {
                             Some(average) => average.average_with(&now, recipe.optimizer.average_keep),
@@ -149,18 +181,39 @@ impl Fit<'_> {
                 }
                 progress.losses.push(mean(sum, per_epoch, started));
                 progress.epochs_done = epoch + 1;
+                if recipe.best_epoch {
+                    let weights = network.weights()?;
+                    let figures = EpochFigures { train: Figures::of(&seen), validation: self.validate(&weights)? };
+                    if progress.figures.iter().all(|before| before.validation.auc < figures.validation.auc) {
+                        best = Some(weights);
+                    }
+                    progress.figures.push(figures);
+                }
                 bar.set_message(format!("loss {:.3}", sum.total / per_epoch as f32));
                 if (epoch + 1) % CHECKPOINT_EVERY == 0 || epoch + 1 == recipe.epochs {
-                    self.keep(&network, &optimizer, average.as_ref(), &mut progress)?;
+                    let extra = [("average", average.as_ref()), ("best", best.as_ref())];
+                    self.keep(&network, &optimizer, extra, &mut progress)?;
                 }
             }
-            Ok((average.unwrap_or(network.weights()?), progress.losses))
+            let weights = best.or(average).map_or_else(|| network.weights(), Ok)?;
+            Ok(Fitted { weights, losses: progress.losses, figures: progress.figures })
         })
     }
 
-    fn start(&self, device: &Device) -> Result<(Network, ModuleOptimizer, Option<Weights>, Progress), FitError> {
+    /// What the network says of the scans that were left out.
+    fn validate(&self, weights: &Weights) -> Result<Figures, FitError> {
+        let file = ModelFile { header: self.recipe.header("epoch", "0"), weights: weights.clone() };
+        let model = Model::new(file, &self.device)?;
+        let logits = self.validation.iter().map(|case| {
+            let every: Vec<usize> = (0..case.record.shape[0]).collect();
+            Ok((model.infer_blocking(&case.input(&every))?.patient, case.target()))
+        });
+        Ok(Figures::of(&logits.collect::<Result<Vec<_>, NetworkError>>()?))
+    }
+
+    fn start(&self, device: &Device) -> Result<State, FitError> {
         let recipe = self.recipe;
-        let fresh = || Progress { epochs_done: 0, losses: Vec::new(), has_average: false };
+        let fresh = || Progress { epochs_done: 0, losses: Vec::new(), has_average: false, figures: Vec::new() };
         let progress: Progress = match self.folder.map(|folder| folder.join("progress.json")) {
             Some(path) if path.exists() => {
                 let text = std::fs::read(&path).map_err(|error| checkpoint_error(&path, &error))?;
@@ -171,18 +224,20 @@ impl Fit<'_> {
         if progress.epochs_done == 0 {
             let network = Network::init(&recipe.network, self.seed, device)?;
             let optimizer = optimizer(&recipe.optimizer, &network);
-            return Ok((network, optimizer, None, fresh()));
+            return Ok(State { network, optimizer, average: None, best: None, progress: fresh() });
         }
         let folder = self.folder.unwrap_or(Path::new("."));
         let epoch = progress.epochs_done;
         let weights = read_weights(&checkpoint(folder, "weights", epoch))?;
         let average =
             if progress.has_average { Some(read_weights(&checkpoint(folder, "average", epoch))?) } else { None };
+        let best =
+            if progress.figures.is_empty() { None } else { Some(read_weights(&checkpoint(folder, "best", epoch))?) };
         let network = Network::from_weights(&recipe.network, &weights, device)?;
         let path = checkpoint(folder, "optimizer", epoch);
-        let state =
+        let optimizer =
             optimizer(&recipe.optimizer, &network).load(&path).map_err(|error| checkpoint_error(&path, &error))?;
-        Ok((network, state, average, progress))
+        Ok(State { network, optimizer, average, best, progress })
     }
 
     /// Keeps everything under names of this epoch, then says so in one file: a run killed in between finds the old ones.
@@ -190,7 +245,7 @@ impl Fit<'_> {
         &self,
         network: &Network,
         optimizer: &ModuleOptimizer,
-        average: Option<&Weights>,
+        extra: [(&str, Option<&Weights>); 2],
         progress: &mut Progress,
     ) -> Result<(), FitError> {
         let Some(folder) = self.folder else { return Ok(()) };
@@ -203,16 +258,18 @@ impl Fit<'_> {
             write_whole(&path, &bytes).map_err(|error| checkpoint_error(&path, &error))
         };
         write("weights", &network.weights()?)?;
-        if let Some(average) = average {
-            write("average", average)?;
+        for (name, weights) in extra {
+            if let Some(weights) = weights {
+                write(name, weights)?;
+            }
         }
         let path = checkpoint(folder, "optimizer", epoch);
         optimizer.save(&path).map_err(|error| checkpoint_error(&path, &error))?;
-        progress.has_average = average.is_some();
+        progress.has_average = extra[0].1.is_some();
         let path = folder.join("progress.json");
         let text = serde_json::to_vec_pretty(progress).map_err(|error| checkpoint_error(&path, &error))?;
         write_whole(&path, &text).map_err(|error| checkpoint_error(&path, &error))?;
-        for name in ["weights", "average", "optimizer"] {
+        for name in ["weights", "average", "best", "optimizer"] {
             let old = checkpoint(folder, name, epoch.saturating_sub(CHECKPOINT_EVERY));
             if old.exists() {
                 std::fs::remove_file(&old).map_err(|error| checkpoint_error(&old, &error))?;
@@ -246,11 +303,15 @@ fn mean(sum: EpochLoss, steps: usize, started: std::time::Instant) -> EpochLoss 
     }
 }
 
-/// Linear rise, then half a cosine down to a hundredth.
+/// Linear rise, then what the schedule says.
 fn learning_rate(config: &Optimizer, step: usize, steps: usize) -> f64 {
     let (step, steps) = (step as f64, steps as f64);
     let rise = config.warm_up * steps;
     let rising = if rise > 0.0 { ((step + 1.0) / rise).min(1.0) } else { 1.0 };
+    if let Schedule::Staircase { factor, every } = config.schedule {
+        let stairs = (step / every.max(1) as f64).floor();
+        return config.learning_rate * rising * factor.powf(stairs);
+    }
     let turn = ((step - rise) / (steps - rise)).max(0.0);
     config.learning_rate * rising * (0.5 * (1.0 + (std::f64::consts::PI * turn).cos()) + 0.01)
 }
@@ -261,7 +322,7 @@ fn optimizer(config: &Optimizer, network: &Network) -> ModuleOptimizer {
         AdamWConfig::new()
             .with_beta_1(config.beta_1)
             .with_beta_2(config.beta_2)
-            .with_epsilon(1e-8)
+            .with_epsilon(config.epsilon)
             .with_weight_decay(weight_decay)
             .build()
     };
@@ -280,7 +341,7 @@ impl ModuleVisitor for Vectors {
     }
 }
 
-/// One step; returns the network after it and the losses before it.
+/// One step; returns the network after it, and the losses and patient logits before it.
 pub(crate) fn train_step(
     network: Network,
     optimizer: &mut ModuleOptimizer,
@@ -288,13 +349,14 @@ pub(crate) fn train_step(
     rate: f64,
     recipe: &Recipe,
     device: &Device,
-) -> Result<(Network, EpochLoss), FitError> {
+) -> Result<(Network, EpochLoss, Vec<f32>), FitError> {
     let [scans, slices, rows, columns] = batch.shape;
     let input = tensor(&batch.input, [scans, 1, slices, rows, columns], device);
     let valid = tensor(&batch.valid, [scans, slices], device);
     let keep = tensor(&batch.keep, [scans, batch.keep.len() / scans.max(1)], device);
     let output = network.forward(input, valid, Some(keep));
 
+    let logits = output.patient.clone();
     let mut losses = vec![cross_entropy(output.patient, &batch.patient, device)];
     losses.push(match output.slices {
         Some(logits) => cross_entropy(logits, &batch.slice, device),
@@ -309,10 +371,12 @@ pub(crate) fn train_step(
     let gradients = total.backward();
     let gradients = clip(GradientsParams::from_grads(gradients, &network), &network, recipe.optimizer.clip_norm);
     let network = optimizer.step(rate, network, gradients);
-    let values: Vec<f32> = losses.inner().try_into_data()?.iter().collect();
+    // The device is waited for once.
+    let values: Vec<f32> = Tensor::cat(vec![losses.inner(), logits.inner()], 0).try_into_data()?.iter().collect();
     let at = |index: usize| values.get(index).copied().unwrap_or(f32::NAN);
-    let loss = EpochLoss { total: values.iter().sum(), patient: at(0), slice: at(1), pixel: at(2), seconds: 0.0 };
-    Ok((network, loss))
+    let total = values.iter().take(3).sum();
+    let loss = EpochLoss { total, patient: at(0), slice: at(1), pixel: at(2), seconds: 0.0 };
+    Ok((network, loss, values.into_iter().skip(3).collect()))
 }
 
 fn tensor<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) -> Tensor<D> {
@@ -328,8 +392,11 @@ fn cross_entropy<const D: usize>(logits: Tensor<D>, goal: &Goal, device: &Device
     (loss * weights).sum()
 }
 
-/// Scales all gradients so that their norm together is at most `largest`.
+/// Scales all gradients so that their norm together is at most `largest`; 0 lets them be.
 fn clip(gradients: GradientsParams, network: &Network, largest: f32) -> GradientsParams {
+    if largest <= 0.0 {
+        return gradients;
+    }
     let mut norm = SquaredNorm { gradients: &gradients, sum: None };
     network.visit(&mut norm);
     let Some(sum) = norm.sum else { return gradients };
@@ -387,6 +454,7 @@ mod tests {
             mask: vec![1.0; count],
             region: Vec::new(),
             depth: vec![10.0; count],
+            target: None,
             record: CaseRecord {
                 source: Source::CtIch,
                 patient,
@@ -412,7 +480,7 @@ mod tests {
         folder: Option<&'a Path>,
         max_steps: Option<usize>,
     ) -> Fit<'a> {
-        Fit { recipe, cases, seed: 3, device: Device::flex(), folder, max_steps }
+        Fit { recipe, cases, validation: cases, seed: 3, device: Device::flex(), folder, max_steps }
     }
 
     #[test]
@@ -420,7 +488,7 @@ mod tests {
         let (bleeds, healthy) = (case(1, true), case(2, false));
         let cases = [&bleeds, &healthy];
         let recipe = Recipe { epochs: 30, ..recipe() };
-        let (_, losses) = fit(&recipe, &cases, None, None).run(&ProgressBar::hidden()).unwrap();
+        let losses = fit(&recipe, &cases, None, None).run(&ProgressBar::hidden()).unwrap().losses;
         let (first, last) = (losses[0].total, losses[losses.len() - 1].total);
         assert!(last < 0.6 * first, "{first} to {last}");
     }
@@ -430,16 +498,86 @@ mod tests {
         let (bleeds, healthy) = (case(1, true), case(2, false));
         let cases = [&bleeds, &healthy];
         let recipe = recipe();
-        let whole = fit(&recipe, &cases, None, None).run(&ProgressBar::hidden()).unwrap().0;
+        resumed_as_whole(&recipe, &cases, "average");
+        // The best epoch is kept through it as well, and so are the figures of those before.
+        resumed_as_whole(&Recipe { best_epoch: true, ..recipe }, &cases, "best");
+    }
 
-        let folder = std::env::temp_dir().join(format!("ictus-resume-{}", std::process::id()));
+    fn resumed_as_whole(recipe: &Recipe, cases: &[&Case], name: &str) {
+        let whole = fit(recipe, cases, None, None).run(&ProgressBar::hidden()).unwrap();
+
+        let folder = std::env::temp_dir().join(format!("ictus-resume-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         // Killed in the seventh epoch; the last checkpoint is that of the fifth.
-        fit(&recipe, &cases, Some(&folder), Some(6)).run(&ProgressBar::hidden()).unwrap();
-        let resumed = fit(&recipe, &cases, Some(&folder), None).run(&ProgressBar::hidden()).unwrap();
+        fit(recipe, cases, Some(&folder), Some(6)).run(&ProgressBar::hidden()).unwrap();
+        let resumed = fit(recipe, cases, Some(&folder), None).run(&ProgressBar::hidden()).unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
-        assert_eq!(resumed.1.len(), 10);
-        assert_eq!(resumed.0, whole);
+        assert_eq!(resumed.losses.len(), 10);
+        assert_eq!(resumed.weights, whole.weights);
+        // As a table: reading a number from JSON may change its last bit.
+        assert_eq!(EpochFigures::table(&resumed.figures), EpochFigures::table(&whole.figures));
+        assert_eq!(whole.figures.len(), if recipe.best_epoch { 10 } else { 0 });
+    }
+
+    #[test]
+    fn a_staircase_goes_down_every_so_many_steps() {
+        let schedule = Schedule::Staircase { factor: 0.96, every: 100 };
+        let config = Optimizer { learning_rate: 1e-4, warm_up: 0.0, schedule, ..Optimizer::default() };
+        let rates = [0, 99, 100, 250].map(|step| learning_rate(&config, step, 300));
+        assert_eq!(rates, [1e-4, 1e-4, 1e-4 * 0.96, 1e-4 * 0.96_f64.powi(2)]);
+    }
+
+    #[test]
+    fn steps_of_the_published_net_are_those_of_keras() {
+        let mut recipe = Recipe::find("seed-none").unwrap();
+        recipe.network.blocks.truncate(2);
+        (recipe.network.blocks[0].channels, recipe.network.blocks[1].channels) = (3, 4);
+        recipe.network.head = ictus::network::HeadConfig::Dense { hidden: 5, dropout: 0.0 };
+        (recipe.optimizer.learning_rate, recipe.optimizer.epsilon) = (0.01, 1e-3);
+        recipe.optimizer.schedule = Schedule::Staircase { factor: 0.96, every: 2 };
+        let (slices, rows, columns) = (12, 11, 10);
+        let mut random = SplitMix64::new(4);
+        let mut input: Vec<f32> = (0..2 * slices * rows * columns).map(|_| random.uniform(0.0, 1.0)).collect();
+        for (z, y, x) in (4..8).flat_map(|z| (3..7).flat_map(move |y| (3..7).map(move |x| (z, y, x)))) {
+            input[(z * rows + y) * columns + x] += 0.5;
+        }
+        let batch = Batch {
+            input: input.clone(),
+            shape: [2, slices, rows, columns],
+            valid: vec![1.0; 2 * slices],
+            keep: vec![1.0; 10],
+            slice: Goal::default(),
+            patient: Goal { targets: vec![1.0, 0.0], weights: vec![0.5; 2] },
+            pixel: Goal::default(),
+            map: [0; 2],
+        };
+        let device = Device::flex().autodiff();
+        let mut network = Network::init(&recipe.network, 3, &device).unwrap();
+        let mut optimizer = optimizer(&recipe.optimizer, &network);
+        let expected = crate::seed::reference::reference("training");
+        let numbers = |name: &str| -> Vec<f32> { serde_json::from_value(expected[name].clone()).unwrap() };
+        for (step, expected) in numbers("losses").into_iter().enumerate() {
+            let rate = learning_rate(&recipe.optimizer, step, 5);
+            let loss;
+            (network, loss, _) = train_step(network, &mut optimizer, &batch, rate, &recipe, &device).unwrap();
+            assert!((loss.total - expected).abs() < 3e-4 * expected, "step {step}: {} {expected}", loss.total);
+        }
+        let weights = network.weights().unwrap();
+        for (name, part) in [("mean", "running_mean"), ("variance", "running_var")] {
+            for (value, expected) in weights.0[&format!("blocks.1.norm.{part}")].values.iter().zip(numbers(name)) {
+                assert!((value - expected).abs() < 2e-4, "{name}: {value} {expected}");
+            }
+        }
+        let mut header = ModelHeader::new("test", "0", recipe.network.clone(), [slices, rows, columns]);
+        header.scaling = ictus::network::InputScaling { clamp: [0.0, 2.0], divide: 1.0 };
+        (header.preprocess.rows, header.preprocess.columns) = (rows, columns);
+        let model = Model::new(ModelFile { header, weights }, &Device::flex()).unwrap();
+        for (scan, expected) in input.chunks(slices * rows * columns).zip(numbers("logits")) {
+            let mut own = case(1, false);
+            (own.hounsfield, own.record.shape) = (scan.to_vec(), [slices, rows, columns]);
+            let logit = model.infer_blocking(&own.input(&(0..slices).collect::<Vec<_>>())).unwrap().patient;
+            assert!((logit - expected).abs() < 2e-3, "{logit} {expected}");
+        }
     }
 
     #[test]
@@ -456,10 +594,10 @@ mod tests {
         let (bleeds, healthy) = (case(1, true), case(2, false));
         let cases = [&bleeds, &healthy];
         let recipe = recipe();
-        let on_cpu = fit(&recipe, &cases, None, Some(3)).run(&ProgressBar::hidden()).unwrap().1;
+        let on_cpu = fit(&recipe, &cases, None, Some(3)).run(&ProgressBar::hidden()).unwrap().losses;
         let device = crate::device::DeviceChoice::Wgpu.open().unwrap().0;
         let on_gpu = Fit { device, ..fit(&recipe, &cases, None, Some(3)) };
-        let on_gpu = on_gpu.run(&ProgressBar::hidden()).unwrap().1;
+        let on_gpu = on_gpu.run(&ProgressBar::hidden()).unwrap().losses;
         // The third loss is the one that two steps led to.
         for (cpu, gpu) in on_cpu.iter().zip(&on_gpu) {
             assert!((cpu.total - gpu.total).abs() < 1e-3, "{} {}", cpu.total, gpu.total);

@@ -2,6 +2,8 @@
 
 pub(crate) mod augment;
 pub(crate) mod batch;
+pub(crate) mod epoch;
 pub(crate) mod fit;
 pub(crate) mod paint;
 pub(crate) mod recipe;
+pub(crate) mod transforms;

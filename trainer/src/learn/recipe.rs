@@ -1,18 +1,23 @@
 //! A training run as data. Presets lie in `trainer/configs`.
 
-use crate::data::Source;
-use ictus::network::{InputScaling, NetworkConfig};
+use super::transforms::Transform;
+use crate::data::{Preparation, Source, WholeSlices};
+use ictus::network::{InputScaling, ModelHeader, NetworkConfig};
 use ictus::preprocess::PreprocessConfig;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The presets that are built in.
-const PRESETS: [(&str, &str); 5] = [
+const PRESETS: [(&str, &str); 9] = [
     ("ct-ich", include_str!("../../configs/ct-ich.json")),
     ("ct-ich-painted", include_str!("../../configs/ct-ich-painted.json")),
     ("both", include_str!("../../configs/both.json")),
     ("both-two-sided", include_str!("../../configs/both-two-sided.json")),
     ("published", include_str!("../../configs/published.json")),
+    ("seed-none", include_str!("../../configs/seed-none.json")),
+    ("seed-basic", include_str!("../../configs/seed-basic.json")),
+    ("seed-intermediate", include_str!("../../configs/seed-intermediate.json")),
+    ("seed-advanced", include_str!("../../configs/seed-advanced.json")),
 ];
 
 /// Everything that decides a training run, besides fold and seed. What a file leaves out is as in [`Recipe::default`].
@@ -23,6 +28,16 @@ pub(crate) struct Recipe {
     pub(crate) network: NetworkConfig,
     /// Slices, rows, columns that every scan is resampled to; the native slices if not given.
     pub(crate) resample: Option<[usize; 3]>,
+    /// Whole slices instead of the brain alone; `preprocess`, `augment` and `paint` are without effect then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) whole_slices: Option<WholeSlices>,
+    /// Random changes of resampled whole slices, in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) transforms: Vec<Transform>,
+    /// Keep the weights of the epoch with the best AUC on the fold that is left out, as the published pipeline does, and write the figures
+    /// of every epoch. The figures of that fold are of patients whom the choice saw then.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) best_epoch: bool,
     /// The preprocessing.
     pub(crate) preprocess: PreprocessConfig,
     /// How Hounsfield units become the network's input.
@@ -86,12 +101,31 @@ pub(crate) struct Optimizer {
     pub(crate) beta_1: f32,
     /// Decay of the mean squared gradient.
     pub(crate) beta_2: f32,
-    /// Largest norm of all gradients together.
+    /// Added to the root of the mean squared gradient.
+    pub(crate) epsilon: f32,
+    /// How the learning rate goes on after the rise.
+    pub(crate) schedule: Schedule,
+    /// Largest norm of all gradients together; 0 for no limit.
     pub(crate) clip_norm: f32,
     /// Share of the average that a step keeps.
     pub(crate) average_keep: f32,
     /// Share of the epochs before the average begins.
     pub(crate) average_from: f32,
+}
+
+/// How the learning rate goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
+pub(crate) enum Schedule {
+    /// Half a cosine down to a hundredth.
+    Cosine,
+    /// Multiplied by a factor every so many steps.
+    Staircase {
+        /// The factor.
+        factor: f64,
+        /// The steps.
+        every: usize,
+    },
 }
 
 /// Random changes of a sample.
@@ -147,6 +181,9 @@ impl Default for Recipe {
         Self {
             network: NetworkConfig::compact(),
             resample: None,
+            whole_slices: None,
+            transforms: Vec::new(),
+            best_epoch: false,
             preprocess: PreprocessConfig::default(),
             scaling: InputScaling::default(),
             sources: vec![Source::CtIch],
@@ -186,6 +223,8 @@ impl Default for Optimizer {
             weight_decay: 1e-2,
             beta_1: 0.9,
             beta_2: 0.99,
+            epsilon: 1e-8,
+            schedule: Schedule::Cosine,
             clip_norm: 3.0,
             average_keep: 0.98,
             average_from: 0.4,
@@ -240,6 +279,12 @@ pub(crate) enum RecipeError {
         /// Why.
         source: serde_json::Error,
     },
+    /// A recipe builds on one that builds on another, and so on.
+    #[error("reading the recipe {name}: too many recipes build on one another")]
+    Nested {
+        /// The last one.
+        name: String,
+    },
     /// A number makes no sense.
     #[error("checking the recipe: {0}")]
     Number(String),
@@ -249,8 +294,15 @@ pub(crate) enum RecipeError {
 }
 
 impl Recipe {
-    /// The preset of that name, or the file.
+    /// The preset of that name, or the file. With `"like": "name"` it is that one with the fields that it names itself.
     pub(crate) fn find(name: &str) -> Result<Self, RecipeError> {
+        let recipe: Self = serde_json::from_value(Self::layered(name, 4)?)
+            .map_err(|source| RecipeError::Json { name: name.to_owned(), source })?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    fn layered(name: &str, deepest: usize) -> Result<serde_json::Value, RecipeError> {
         let text = match PRESETS.iter().find(|(preset, _)| *preset == name) {
             Some((_, text)) => (*text).to_owned(),
             None => std::fs::read_to_string(Path::new(name)).map_err(|_| RecipeError::Unknown {
@@ -258,10 +310,45 @@ impl Recipe {
                 presets: PRESETS.map(|(preset, _)| preset).join(", "),
             })?,
         };
-        let recipe: Self =
-            serde_json::from_str(&text).map_err(|source| RecipeError::Json { name: name.to_owned(), source })?;
-        recipe.check()?;
-        Ok(recipe)
+        let json = |source| RecipeError::Json { name: name.to_owned(), source };
+        let mut own: serde_json::Value = serde_json::from_str(&text).map_err(json)?;
+        let Some(like) = own.as_object_mut().and_then(|own| own.remove("like")) else { return Ok(own) };
+        if deepest == 0 {
+            return Err(RecipeError::Nested { name: name.to_owned() });
+        }
+        let like: String = serde_json::from_value(like).map_err(json)?;
+        let mut base = Self::layered(&like, deepest - 1)?;
+        lay_over(&mut base, own);
+        Ok(base)
+    }
+
+    /// The recipe at another shape of its input.
+    pub(crate) fn resampled(mut self, shape: [usize; 3]) -> Result<Self, RecipeError> {
+        if self.resample.is_none() {
+            return Err(RecipeError::Number("resample is for a recipe that resamples its scans".to_owned()));
+        }
+        self.resample = Some(shape);
+        self.check()?;
+        Ok(self)
+    }
+
+    /// How scans are prepared.
+    pub(crate) fn preparation(&self) -> Preparation<'_> {
+        match (&self.whole_slices, self.resample) {
+            (Some(whole), Some([_, rows, columns])) => Preparation::Whole(whole, [rows, columns]),
+            _ => Preparation::Brain(&self.preprocess),
+        }
+    }
+
+    /// A header for weights of this recipe.
+    pub(crate) fn header(&self, name: &str, version: &str) -> ModelHeader {
+        let mut header = ModelHeader::new(name, version, self.network.clone(), self.input_shape(0));
+        header.preprocess = self.preprocess.clone();
+        header.scaling = self.scaling;
+        if let Preparation::Whole(_, [rows, columns]) = self.preparation() {
+            (header.preprocess.rows, header.preprocess.columns) = (rows, columns);
+        }
+        header
     }
 
     fn check(&self) -> Result<(), RecipeError> {
@@ -278,6 +365,18 @@ impl Recipe {
                 "a patient loss on phe-sich needs phe_sich_cut of 0.2 or more: no scan of it is without a bleed",
             );
         }
+        if self.whole_slices.is_some() {
+            if self.resample.is_none() || self.scaling != (InputScaling { clamp: [0.0, 1.0], divide: 1.0 }) {
+                return wrong("whole_slices need resample, and a scaling that leaves values from 0 to 1 as they are");
+            }
+            if self.sources != [Source::CtIch] || self.paint.probability > 0.0 || self.loss.pixel > 0.0 {
+                return wrong(
+                    "whole_slices are for ct-ich alone, without painted lesions and without a loss of the map",
+                );
+            }
+        } else if !self.transforms.is_empty() {
+            return wrong("transforms are for whole_slices: the brain alone has augment");
+        }
         if self.network.in_channels != 1 {
             return wrong("the network has to have one input channel");
         }
@@ -290,9 +389,58 @@ impl Recipe {
     }
 }
 
+/// Fields of `over` replace those of `base`, within objects one by one.
+fn lay_over(base: &mut serde_json::Value, over: serde_json::Value) {
+    match (base, over) {
+        (serde_json::Value::Object(base), serde_json::Value::Object(over)) => {
+            for (key, value) in over {
+                lay_over(base.entry(key).or_insert(serde_json::Value::Null), value);
+            }
+        }
+        (base, over) => *base = over,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_recipe_like_another_has_its_fields_but_for_its_own() {
+        let folder = std::env::temp_dir().join(format!("ictus-like-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("own.json");
+        std::fs::write(&path, r#"{"like": "seed-basic", "epochs": 3, "optimizer": {"beta_1": 0.8}}"#).unwrap();
+        let own = Recipe::find(path.to_str().unwrap()).unwrap();
+        let base = Recipe::find("seed-basic").unwrap();
+        assert_eq!((own.epochs, own.optimizer.beta_1), (3, 0.8));
+        assert_eq!(own.optimizer.learning_rate, base.optimizer.learning_rate);
+        assert_eq!(own.transforms, base.transforms);
+        let endless = format!(r#"{{"like": {path:?}}}"#);
+        std::fs::write(&path, endless).unwrap();
+        assert!(matches!(Recipe::find(path.to_str().unwrap()), Err(RecipeError::Nested { .. })));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn the_four_arms_differ_in_their_transforms_alone() {
+        let arms =
+            ["none", "basic", "intermediate", "advanced"].map(|arm| Recipe::find(&format!("seed-{arm}")).unwrap());
+        let names = |recipe: &Recipe| recipe.transforms.iter().map(Transform::name).collect::<Vec<_>>();
+        assert_eq!(names(&arms[0]), [""; 0]);
+        assert_eq!(names(&arms[1]), ["brightness", "contrast"]);
+        assert_eq!(names(&arms[2]), ["brightness", "contrast", "rotation", "vertical flip", "shift"]);
+        assert_eq!(names(&arms[3])[..5], names(&arms[2]));
+        assert_eq!(names(&arms[3])[5..], ["zoom", "shear"]);
+        for arm in &arms {
+            let plain = Recipe { transforms: Vec::new(), ..arm.clone() };
+            assert_eq!(plain, arms[0]);
+            assert_eq!(arm.network, NetworkConfig::published());
+        }
+        assert_eq!(arms[0].clone().resampled([64, 128, 128]).unwrap().input_shape(1), [64, 128, 128]);
+        assert!(arms[0].clone().resampled([20, 30, 30]).is_err(), "nothing is left of that after four blocks");
+        assert!(Recipe::default().resampled([64, 128, 128]).is_err());
+    }
 
     #[test]
     fn every_preset_is_a_recipe() {
