@@ -181,7 +181,8 @@ impl Fit<'_> {
                 }
                 progress.losses.push(mean(sum, per_epoch, started));
                 progress.epochs_done = epoch + 1;
-                if recipe.best_epoch {
+                // Trained on everything there is nobody to choose an epoch by: the last one stays.
+                if recipe.best_epoch && !self.validation.is_empty() {
                     let weights = network.weights()?;
                     let figures = EpochFigures { train: Figures::of(&seen), validation: self.validate(&weights)? };
                     if progress.figures.iter().all(|before| before.validation.auc < figures.validation.auc) {
@@ -517,6 +518,20 @@ mod tests {
         // As a table: reading a number from JSON may change its last bit.
         assert_eq!(EpochFigures::table(&resumed.figures), EpochFigures::table(&whole.figures));
         assert_eq!(whole.figures.len(), if recipe.best_epoch { 10 } else { 0 });
+    }
+
+    #[test]
+    fn without_anybody_left_out_no_epoch_is_picked() {
+        let (bleeds, healthy) = (case(1, true), case(2, false));
+        let cases = [&bleeds, &healthy];
+        let last = Recipe { epochs: 2, ..recipe() };
+        let best = Recipe { best_epoch: true, ..last.clone() };
+        let run = |recipe: &Recipe| {
+            Fit { validation: &[], ..fit(recipe, &cases, None, None) }.run(&ProgressBar::hidden()).unwrap()
+        };
+        let picked = run(&best);
+        assert!(picked.figures.is_empty());
+        assert_eq!(picked.weights, run(&last).weights);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(crate) struct Recipe {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) transforms: Vec<Transform>,
     /// Keep the weights of the epoch with the best AUC on the fold that is left out, as the published pipeline does, and write the figures
-    /// of every epoch. The figures of that fold are of patients whom the choice saw then.
+    /// of every epoch. The figures of that fold are of patients whom the choice saw then. Without a fold left out the last epoch stays.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) best_epoch: bool,
     /// The preprocessing.
