@@ -273,11 +273,14 @@ impl Card<'_> {
              | subgroup | with | without | AUC | found |\n|---|---|---|---|---|\n",
         );
         for group in &self.evaluation.subgroups {
-            let ([low, high], with) = (group.interval, group.positive);
+            let with = group.positive;
             let _ = writeln!(
                 text,
-                "| {} | {with} | {} | {:.3} [{low:.3}-{high:.3}] | {} of {with} |",
-                group.name, group.negative, group.auc, group.reach_lower
+                "| {} | {with} | {} | {} | {} of {with} |",
+                group.name,
+                group.negative,
+                group.area(),
+                group.reach_lower
             );
         }
         text.push_str(if self.by_type {

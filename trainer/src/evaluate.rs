@@ -454,10 +454,12 @@ fn print(evaluation: &Evaluation) {
     ] {
         println!("  {name:<32} {value:.3} [{low:.3}-{high:.3}]");
     }
-    for Subgroup { name, positive, negative, auc, interval: [low, high], reach_lower } in &evaluation.subgroups {
+    for group in &evaluation.subgroups {
+        let Subgroup { name, positive, negative, reach_lower, .. } = group;
         println!(
-            "  {name:<46} {auc:.3} [{low:.3}-{high:.3}]  ({positive} with, {negative} without a bleed; \
-             {reach_lower} of {positive} reach the lower threshold)"
+            "  {name:<46} {}  ({positive} with, {negative} without a bleed; \
+             {reach_lower} of {positive} reach the lower threshold)",
+            group.area()
         );
     }
     let [lower, upper] = evaluation.alarms_without_bleed;

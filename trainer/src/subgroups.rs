@@ -25,6 +25,21 @@ pub(crate) struct Subgroup {
     pub(crate) reach_lower: usize,
 }
 
+/// Fewer patients of a kind have no interval: three who all rank first would have one from 1 to 1.
+const FEWEST: usize = 5;
+
+impl Subgroup {
+    /// The AUC with its interval, where there are enough patients for one.
+    pub(crate) fn area(&self) -> String {
+        let ([low, high], auc) = (self.interval, self.auc);
+        if self.positive.min(self.negative) < FEWEST {
+            format!("{auc:.3} (too few for an interval)")
+        } else {
+            format!("{auc:.3} [{low:.3}-{high:.3}]")
+        }
+    }
+}
+
 /// A name, and whether a patient belongs to it.
 type Group<'a> = (String, Box<dyn Fn(&Prediction) -> bool + 'a>);
 
@@ -144,6 +159,7 @@ mod tests {
         let epidural = named("epidural").unwrap();
         assert_eq!((epidural.positive, epidural.negative), (1, 10));
         assert!(epidural.auc < subdural.auc);
+        assert!(epidural.area().ends_with("(too few for an interval)") && subdural.area().ends_with(']'));
         assert_eq!(named("bleeds of several types").unwrap().positive, 9);
         assert_eq!(named("intraventricular"), None, "nobody has one");
         // Nobody is under 18, nobody has a fracture: no figure is made up for them.

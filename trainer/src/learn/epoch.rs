@@ -104,7 +104,7 @@ impl EpochFigures {
             let _ = write!(text, "{}", index + 1);
             for value in epoch.train.values().into_iter().chain(epoch.validation.values()) {
                 // Writing to a String cannot fail.
-                let _ = write!(text, ",{value:.6}");
+                let _ = if value.fract() == 0.0 { write!(text, ",{value}") } else { write!(text, ",{value:.6}") };
             }
             text.push('\n');
         }
