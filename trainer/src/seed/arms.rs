@@ -96,7 +96,7 @@ pub(super) fn draw(arms: &[Arm]) -> Result<String, String> {
                 .x_label_area_size(34)
                 .y_label_area_size(42)
                 .build_cartesian_2d(1.0..epochs as f64, range)?;
-            chart.configure_mesh().x_desc("epoch").draw()?;
+            chart.configure_mesh().x_desc("epoch").max_light_lines(1).draw()?;
             if share {
                 chart.draw_series(LineSeries::new([(1.0, 0.5), (epochs as f64, 0.5)], BLACK.mix(0.3)))?;
             }
