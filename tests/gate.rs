@@ -76,6 +76,12 @@ fn the_gate_opens_for_real_heads_and_for_nothing_else() {
     assert!(heads >= 123, "only {heads} heads were found");
     assert!(passed * 100 >= heads * 97, "{passed} of {heads} heads pass");
 
+    // The average of many heads, at 2 mm.
+    for plan in dropped(&data, "corpus/nifti/scct_hu.nii.gz") {
+        let gate = verdict(&plan).unwrap();
+        assert!(gate.warnings.iter().any(|warning| warning.code == "coarse_pixels"), "{gate:?}");
+    }
+
     // What readers for DICOM and NIfTI do not read is refused by them; what they read, the gate must refuse.
     for path in ["corpus/nifti", "corpus/ts_chest", "corpus/not_ct", "corpus/philips_phantom_study"] {
         for plan in dropped(&data, path).iter().filter(|plan| !plan.name().contains("scct_hu")) {

@@ -2,6 +2,7 @@
 
 use crate::ingest::order::{Stack, disorder};
 use crate::preprocess::{Preparation, Stages};
+use crate::volume::Volume;
 
 /// Slabs whose brain is larger than this fraction of the largest are looked at: every full section of a head is.
 const CORE: f32 = 0.6;
@@ -13,6 +14,8 @@ const BLACK_HU: f32 = -12.0;
 const BESIDE: isize = 3;
 /// Hounsfield units around the median that hold nearly all of a brain.
 const NEAR_HU: f32 = 12.0;
+/// Side of a pixel of the network input in the head of an adult.
+const INPUT_PIXEL_MM: f32 = 1.9;
 /// Hounsfield units below the median from which a pixel is fluid.
 const FLUID_HU: f32 = 15.0;
 
@@ -25,6 +28,12 @@ pub(super) struct Measures {
     pub(super) median: f32,
     /// Difference of the quartiles in Hounsfield units: tissue contrast and noise.
     pub(super) quartiles: f32,
+    /// Median difference in Hounsfield units between a pixel and the mean of its four neighbours: noise, and how sharp
+    /// the reconstruction was.
+    /// `None` where the pixels are larger than those of the working frame: what lies between them was made up.
+    pub(super) texture: Option<f32>,
+    /// Whether the pixels of the volume are larger than those of the network input: for this brain, or in millimetres.
+    pub(super) coarse: bool,
     /// Share within [`NEAR_HU`] of the median.
     pub(super) near: f32,
     /// Share more than [`FLUID_HU`] below the median.
@@ -64,7 +73,7 @@ struct Slab<'a> {
 }
 
 /// `None` if no slab holds any brain.
-pub(super) fn measure(preparation: &Preparation) -> Option<Measures> {
+pub(super) fn measure(volume: &Volume, preparation: &Preparation) -> Option<Measures> {
     let stages = &preparation.stages;
     let largest = stages.areas.iter().copied().max().filter(|&area| area > 0)?;
     let widest = stages.areas.iter().position(|&area| area == largest)?;
@@ -97,6 +106,10 @@ pub(super) fn measure(preparation: &Preparation) -> Option<Measures> {
         kept: kept.len(),
         median,
         quartiles: quantile(0.75) - quantile(0.25),
+        texture: (volume.rows() >= stages.shape[1] && volume.columns() >= stages.shape[2])
+            .then(|| texture(core.iter().map(|(_, slab)| slab))),
+        coarse: stages.shape[2] as f32 > volume.columns() as f32 * stages.scale
+            || [volume.spacing.row_mm, volume.spacing.column_mm].iter().flatten().any(|&side| side > INPUT_PIXEL_MM),
         near: share(&|value| (value - median).abs() < NEAR_HU),
         fluid: share(&|value| value < median - FLUID_HU),
         black: share(&|value| value < BLACK_HU),
@@ -110,6 +123,13 @@ pub(super) fn measure(preparation: &Preparation) -> Option<Measures> {
         bridged: wide as f32 / bridges.len().max(1) as f32,
         disorder: disorder(&Stack { slices: &slabs, rows: stages.shape[1], columns: stages.shape[2] }).unwrap_or(1.0),
     })
+}
+
+/// See [`Measures::texture`].
+fn texture<'a>(slabs: impl Iterator<Item = &'a Slab<'a>>) -> f32 {
+    let mut differences: Vec<f32> = slabs.flat_map(Slab::differences).collect();
+    let middle = differences.len() / 2;
+    if middle == 0 { 0.0 } else { *differences.select_nth_unstable_by(middle, f32::total_cmp).1 }
 }
 
 impl<'a> Slab<'a> {
@@ -127,6 +147,20 @@ impl<'a> Slab<'a> {
 
     fn brain_values(&self) -> impl Iterator<Item = f32> + '_ {
         self.hounsfield.iter().zip(self.brain).filter(|&(_, &brain)| brain).map(|(&value, _)| value)
+    }
+
+    /// How far each pixel of the brain that has brain all around it is from the mean of its four neighbours.
+    fn differences(&self) -> Vec<f32> {
+        let around = |place: usize| {
+            let mut sum = 0.0;
+            for (down, right) in [(-1, 0), (1, 0), (0, -1), (0, 1)] {
+                let next = self.beside(place, down, right).filter(|&next| Self::is(self.brain, Some(next)))?;
+                sum += self.hounsfield.get(next)?;
+            }
+            Some(sum / 4.0)
+        };
+        let inside = (0..self.brain.len()).filter(|&place| Self::is(self.brain, Some(place)));
+        inside.filter_map(|place| Some((self.hounsfield.get(place)? - around(place)?).abs())).collect()
     }
 
     /// Pixels of tissue or brain; brain may hold air.

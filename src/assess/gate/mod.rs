@@ -80,9 +80,13 @@ const USUAL_MEDIAN_HU: (f32, f32) = (15.0, 48.0);
 const USUAL_QUARTILES_HU: (f32, f32) = (5.0, 15.0);
 /// Difference of the quartiles below which nothing in a brain can be told apart. Heads: 5.5 and more.
 const PLAIN_QUARTILES_HU: f32 = 5.0;
+/// Difference of neighbouring pixels in Hounsfield units of scans as they come. Heads: .59 to 2.1, with kernels for soft
+/// tissue at 5 mm; averages and smoothed scans have less, kernels for bone more.
+const USUAL_TEXTURE_HU: (f32, f32) = (0.45, 3.0);
 /// Share of fluid below which there is none. Heads: .007 and more.
 const NO_FLUID: f32 = 0.004;
-/// Bone inside the upper brain over the brain from which blood of pictures may have been taken for bone.
+/// Bone inside the upper brain over the brain from which blood may have been taken for bone, or is not alone in being
+/// bright. Heads: .0002 in the middle, .015 in the one whose blood saturates.
 const BRIGHT_TO_SAY: f32 = 0.01;
 
 /// Looks at a scan before the network is asked.
@@ -99,7 +103,7 @@ pub fn check(volume: &Volume, prepared: Result<&Preparation, &PreprocessError>) 
         format!("The scan has {slices} {noun}; at least {FEWEST_SLICES} are needed. Give the whole series of the head.")
     });
     let measures = match prepared {
-        Ok(preparation) => measure(preparation),
+        Ok(preparation) => measure(volume, preparation),
         Err(PreprocessError::TooManySlices { slabs, most, .. }) => {
             gate.must("too_many_slices", false, || {
                 format!(
@@ -222,8 +226,28 @@ impl Gate {
              edge of the brain is less sure. The network has seen few infants."
                 .to_owned()
         });
+        let within = |value: f32, (low, high): (f32, f32)| value >= low && value <= high;
+        self.should("coarse_pixels", !seen.coarse, || {
+            "The pixels are larger than those that the network looks at, about 2 mm, as in scans that were resampled or \
+             averaged: small bleeds may be lost, and the network has seen no such scans."
+                .to_owned()
+        });
+        if let Some(texture) = seen.texture {
+            let (smooth, sharp) = USUAL_TEXTURE_HU;
+            self.should("smoothed", texture >= smooth, || {
+                format!(
+                    "Neighbouring pixels of the brain differ by {texture:.1} HU only, less than in any scan as it comes: it \
+                     was smoothed, averaged or made by a program. The network has seen no such scans."
+                )
+            });
+            self.should("sharp_kernel", texture <= sharp, || {
+                format!(
+                    "Neighbouring pixels of the brain differ by {texture:.1} HU, as with a kernel for bone or a very low \
+                     dose: noise may hide blood or look like it. The series with the kernel for soft tissue is better."
+                )
+            });
+        }
         if let ValueScale::Windowed { level, width } = scale {
-            let within = |value: f32, (low, high): (f32, f32)| value >= low && value <= high;
             let usual = within(seen.median, USUAL_MEDIAN_HU) && within(seen.quartiles, USUAL_QUARTILES_HU);
             self.should("window_doubtful", usual, || {
                 format!(
@@ -237,6 +261,11 @@ impl Gate {
                     .to_owned()
             });
         } else {
+            self.should("bright_inside", seen.bright_inside <= BRIGHT_TO_SAY, || {
+                "A part of the inside of the skull is as bright as bone: contrast medium, calcification or metal. The \
+                 network has seen no scan with contrast medium, and leaves out what is that bright."
+                    .to_owned()
+            });
             let plain = seen.quartiles < PLAIN_QUARTILES_HU && seen.fluid < NO_FLUID;
             self.should("test_object", !plain, || {
                 "The inside of the skull is uniform and holds no fluid, as in a plastic test object.".to_owned()

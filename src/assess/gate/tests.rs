@@ -32,7 +32,7 @@ fn painted(shape: [usize; 3], scale: ValueScale, paint: impl Fn(usize, f32, f32)
 }
 
 /// The same volume with every voxel changed.
-fn mapped(volume: &Volume, scale: ValueScale, change: impl Fn(f32) -> f32) -> Volume {
+fn mapped(volume: &Volume, scale: ValueScale, mut change: impl FnMut(f32) -> f32) -> Volume {
     let voxels = volume.voxels().iter().map(|&value| change(value)).collect();
     Volume::new(voxels, volume.shape(), Spacing::default(), scale, Orientation::Assumed).unwrap()
 }
@@ -118,6 +118,64 @@ fn a_chest_is_refused() {
         }
     });
     assert_ne!(refusal(&chest), "none");
+}
+
+#[test]
+fn noise_far_from_that_of_the_scans_learned_from_is_said() {
+    let fine = PhantomConfig { seed: 5, rows: 340, columns: 340, pixel_mm: 0.68, ..PhantomConfig::small() };
+    let scan = draw(&fine).unwrap().volume;
+    let mean = |z: usize, y: usize, x: usize| {
+        let ([_, rows, columns], voxels) = (scan.shape(), scan.voxels());
+        let near = |place: usize, most: usize| place.saturating_sub(2)..(place + 3).min(most);
+        let values: Vec<f32> = near(y, rows)
+            .flat_map(|y| near(x, columns).map(move |x| (y, x)))
+            .map(|(y, x)| voxels[(z * rows + y) * columns + x])
+            .collect();
+        values.iter().sum::<f32>() / values.len() as f32
+    };
+    let [slices, rows, columns] = scan.shape();
+    let smooth = (0..slices)
+        .flat_map(|z| (0..rows).flat_map(move |y| (0..columns).map(move |x| (z, y, x))))
+        .zip(scan.voxels())
+        // Bone and air stay: a blurred skull is another matter.
+        .map(
+            |((z, y, x), &value)| if (-10.0..85.0).contains(&value) { mean(z, y, x).clamp(-10.0, 85.0) } else { value },
+        );
+    let smooth =
+        Volume::new(smooth.collect(), scan.shape(), Spacing::default(), scan.scale, Orientation::Assumed).unwrap();
+    assert!(warns(&smooth, "smoothed"));
+    assert!(!warns(&scan, "smoothed") && !warns(&scan, "sharp_kernel"));
+    let mut state = 1_u32;
+    let grainy = mapped(&scan, scan.scale, |value| {
+        value
+            + 14.0 * {
+                // A random walk's last bits: even in -1..1.
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 8) as f32 / 8_388_608.0 - 1.0
+            }
+    });
+    assert!(warns(&grainy, "sharp_kernel"));
+}
+
+#[test]
+fn pixels_larger_than_those_of_the_network_are_said() {
+    let coarse = PhantomConfig { rows: 96, columns: 96, pixel_mm: 2.4, ..PhantomConfig::small() };
+    assert!(warns(&draw(&coarse).unwrap().volume, "coarse_pixels"));
+    assert!(!warns(&head(), "coarse_pixels"));
+}
+
+#[test]
+fn what_is_as_bright_as_bone_inside_the_head_is_said() {
+    let scan = head();
+    let [_, rows, columns] = scan.shape();
+    let vessel = |place: usize| {
+        let (y, x) = (place / columns % rows, place % columns);
+        y.abs_diff(rows / 2) < rows / 16 && x.abs_diff(columns / 2) < columns / 16
+    };
+    let voxels = scan.voxels().iter().enumerate().map(|(place, &value)| if vessel(place) { 250.0 } else { value });
+    let contrast = Volume::new(voxels.collect(), scan.shape(), Spacing::default(), scan.scale, Orientation::Assumed);
+    assert!(warns(&contrast.unwrap(), "bright_inside"));
+    assert!(!warns(&scan, "bright_inside"));
 }
 
 #[test]
