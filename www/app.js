@@ -9,7 +9,9 @@ import { byId, h } from './dom.js';
 import { wireDrop } from './drop/drop.js';
 import { probe, startGpu } from './engine/gpu.js';
 import { Session } from './engine/session.js';
-import { hasGpuEngine } from './engine/source.js';
+import { hasGpuEngine, shippedModels } from './engine/source.js';
+import { Compare } from './compare/compare.js';
+import { modelOf, Models } from './model/models.js';
 import { keepOffline } from './offline/offline.js';
 import { LANGUAGES, notice, preferredLanguage, setLanguage, t, translate } from './i18n/i18n.js';
 import { preference, remember } from './preferences.js';
@@ -26,15 +28,27 @@ import { drawThumbnail, WorkList } from './worklist/worklist.js';
 const store = new Store();
 const engine = new Session(onEngineEvent);
 const engineUp = engine.start();
-/** Largest difference from the trainer's logits in the golden self-test for which an engine is trusted. */
-const TOLERANCE = 1e-4;
+const shipped = shippedModels();
+// Waited for later: a failure must not count as unhandled until then.
+shipped.catch(() => {});
 const forced = new URLSearchParams(location.search).get('backend');
 /** The WebGPU engine's files were fetched, for this visit or for later ones. */
 let gpuFetched = false;
+/** The WebGPU engine has passed its self-test and has not failed since. It holds the page's first model and no other. */
+let gpuUp = false;
 /** @type {import('./types.js').Sample[]} What this page can draw. */
 let samples = [];
 
 const scans = new Scans(store, engine, { engineUp, forced, say });
+const models = new Models(store, engine, {
+  engineUp,
+  between: (work) => scans.between(work),
+  used: ({ name, version }) => {
+    showBackend();
+    document.getElementById('fault')?.remove();
+    say(t('model.used', { name: `${name} ${version}` }));
+  },
+});
 
 // ---------------------------------------------------------------- rooms
 
@@ -69,9 +83,35 @@ const answer = new Answer(byId('answer'), {
   },
   print: (key) => print([key]),
   retry: (key) => scans.retry(key),
-  openModel: () => openModel(store.state),
+  openModel: (report) => showModel(modelOf(store.state, report)),
+  compare: (key) => compare.open(key),
   openDiagnostics: showDiagnostics,
   slice: sliceOf,
+});
+const compare = new Compare(/** @type {HTMLDialogElement} */ (byId('compare')), {
+  state: () => store.state,
+  slice: sliceOf,
+  open: (key) => scans.open(key),
+  beside: (id, key) => {
+    const bytes = models.bytesOf(key);
+    return bytes ? engine.screenBeside(id, bytes) : Promise.reject({ code: 'weights_missing', message: t('model.missing') });
+  },
+  besideSlice: async (id, z, withHeat) => {
+    const [grey, heat] = await Promise.all([engine.call('slice', { id, z, beside: true }), withHeat ? engine.call('heat', { id, z, beside: true }) : null]);
+    return { grey, heat };
+  },
+  closeBeside: () => void engine.call('closeBeside').catch(() => {}),
+});
+
+/** @type {import('./types.js').Model|null} */
+let modelAsked = null;
+/** @type {unknown[]} What the model sheet was drawn from. */
+let modelShown = [];
+store.subscribe((state) => {
+  const { model, models: listed, trying, notUsed, language } = state;
+  const shown = [model, listed, trying, notUsed, language];
+  if (/** @type {HTMLDialogElement} */ (byId('model')).open && shown.some((part, place) => part !== modelShown[place])) showModel(model === modelShown[0] ? modelAsked : null);
+  modelShown = shown;
 });
 
 store.subscribe((state) => {
@@ -113,10 +153,8 @@ async function start() {
     return;
   }
   try {
-    const { model, difference, selfTestMs } = await engine.loadModel();
-    // Written so that NaN fails too.
-    if (!(difference <= TOLERANCE)) throw { code: 'self_test', message: t('fault.selfTest', { difference: difference.toExponential(1) }) };
-    store.set({ model, backend: { name: 'cpu', settled: false, reason: '', details: { cpu_self_test_difference: difference, cpu_self_test_ms: selfTestMs } } });
+    const { difference, selfTestMs } = await models.start(shipped);
+    store.set({ backend: { name: 'cpu', settled: false, reason: '', details: { cpu_self_test_difference: difference, cpu_self_test_ms: selfTestMs } } });
   } catch (error) {
     store.set({ modelFault: /** @type {Notice} */ (error), backend: { name: 'cpu', settled: false, reason: '', details: {} } });
     showFault(/** @type {Notice} */ (error));
@@ -147,8 +185,11 @@ async function startBackend() {
   if (forced === 'cpu') return stayOnCpu('CPU, as asked for in the address.');
   const probed = await probe(forced === 'webgpu');
   if (!probed.ok) return stayOnCpu(`CPU. ${probed.reason}`, probed.details);
-  const gpu = startGpu((reason) => {
+  const weights = models.first;
+  if (!weights) return stayOnCpu('');
+  const gpu = startGpu(weights, (reason) => {
     void engine.call('dropGpu');
+    gpuUp = false;
     stayOnCpu(`CPU, since the GPU failed. ${reason}`);
   });
   await gpu.fetched;
@@ -156,10 +197,20 @@ async function startBackend() {
   const tested = gpu.ready.then(async ({ difference, selfTestMs }) => {
     await engine.call('connectGpu', { port: gpu.port }, [gpu.port]);
     const { backend } = store.state;
-    store.set({ backend: { name: 'webgpu', settled: true, reason: 'WebGPU, self-test passed.', details: { ...backend.details, ...probed.details, gpu_self_test_difference: difference, gpu_self_test_ms: selfTestMs } } });
+    gpuUp = true;
+    store.set({ backend: { ...backend, settled: true, details: { ...backend.details, ...probed.details, gpu_self_test_difference: difference, gpu_self_test_ms: selfTestMs } } });
+    showBackend();
   }, (error) => stayOnCpu(`CPU, since WebGPU could not be used. ${error.message}`, probed.details));
   // Who asks for WebGPU wants its answer, even if shaders compile for long; others get the CPU's until it is there.
   if (forced === 'webgpu') await tested;
+}
+
+/** Says what computes where there is a GPU: its worker holds one model, and another one is the CPU's. */
+function showBackend() {
+  if (!gpuUp) return;
+  const { backend, model, models: [first] } = store.state;
+  const onGpu = model !== null && model.sha256 === first?.card?.sha256;
+  store.set({ backend: { ...backend, ...(onGpu ? { name: 'webgpu', reason: 'WebGPU, self-test passed.' } : { name: 'cpu', reason: 'CPU. The GPU engine holds the first model of the page only.' }) } });
 }
 
 /** Samples are named by the engine, in English; a language may have its own words for them. */
@@ -195,12 +246,16 @@ function showFault(fault) {
 function onEngineEvent(message) {
   if (message.event === 'progress') {
     scans.progress(message.id, { step: message.step, done: message.done, total: message.total });
+  } else if (message.event === 'beside') {
+    compare.progress(message.step, message.done, message.total);
   } else if (message.event === 'gpu-lost') {
     const { backend } = store.state;
+    gpuUp = false;
     store.set({ backend: { ...backend, name: 'cpu', settled: true, reason: `CPU, since the GPU failed. ${message.reason}` } });
     say(t('badge.gpuLost'));
   } else if (message.event === 'restarted') {
     const { backend } = store.state;
+    gpuUp = false;
     store.set({ backend: { ...backend, name: 'cpu', reason: 'CPU. The engine was restarted after a crash.' } });
     scans.restarted(message.lost);
   } else if (message.event === 'stopped') {
@@ -208,6 +263,12 @@ function onEngineEvent(message) {
     store.set({ phase: 'failed', fault });
     showFault(fault);
   }
+}
+
+/** @param {import('./types.js').Model|null} [asked] The model of an answer, which need not be the one in use. */
+function showModel(asked = null) {
+  modelAsked = asked;
+  openModel(store.state, asked, (key) => void models.use(key));
 }
 
 async function showDiagnostics() {
@@ -225,7 +286,7 @@ async function print(keys) {
     const { id, view } = row;
     // A scan that cannot be read again is printed without its pictures.
     const pictures = view && id !== null ? await scans.open(key).then(() => keySlicesOf(row, (z) => sliceOf(id, z, view.evidence))).catch(() => []) : [];
-    pages.push(pageOf(row, store.state.model, pictures));
+    pages.push(pageOf(row, modelOf(store.state, row.report), pictures));
   }
   if (pages.length === 0) return;
   paper.replaceChildren(...pages);
@@ -256,11 +317,15 @@ function paint(theme) {
   viewer.ladder.draw();
 }
 
-wireDrop((drop) => scans.addFiles(drop));
+wireDrop((drop) => scans.addFiles(drop), (weights) => {
+  for (const file of weights) void models.useFile(file);
+  showModel();
+});
 paint(preference('theme') ?? (matchMedia('(prefers-color-scheme: light)').matches ? 'light' : 'dark'));
 speak(preference('language') ?? preferredLanguage());
 byId('open-privacy').addEventListener('click', () => openPrivacy(store.state));
 byId('open-keys').addEventListener('click', openKeys);
+byId('start-model').addEventListener('click', () => showModel());
 byId('engine').addEventListener('click', showDiagnostics);
 byId('theme').addEventListener('click', () => {
   const theme = document.documentElement.dataset.theme === 'dark' ? 'light' : 'dark';
@@ -292,7 +357,7 @@ addEventListener('keydown', (event) => {
 // Printed without the button, a page of the scan in view still comes out, without its pictures.
 addEventListener('beforeprint', () => {
   const row = store.selectedRow;
-  if (byId('paper').childElementCount === 0 && row?.report) byId('paper').replaceChildren(pageOf(row, store.state.model, []));
+  if (byId('paper').childElementCount === 0 && row?.report) byId('paper').replaceChildren(pageOf(row, modelOf(store.state, row.report), []));
 });
 addEventListener('afterprint', () => byId('paper').replaceChildren());
 

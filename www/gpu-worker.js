@@ -19,18 +19,18 @@ const url = (path) => new URL(path, import.meta.url).href;
 /** @param {unknown} error */
 const sentence = (error) => (typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error));
 
-/** @param {MessagePort} port */
-async function start(port) {
+/**
+ * @param {MessagePort} port
+ * @param {ArrayBuffer} weights
+ */
+async function start(port, weights) {
   const glue = await import(url('pkg/gpu/ictus.js'));
   await glue.default({ module_or_path: url('pkg/gpu/ictus_bg.wasm') });
-  const response = await fetch(url('models/compact.safetensors'));
-  if (!response.ok) throw new Error(`The weights could not be fetched (HTTP ${response.status}).`);
-  const weights = new Uint8Array(await response.arrayBuffer());
   // From here on no request is made, and none can be: the page may call itself ready while the shaders compile.
   seal();
   postMessage({ event: 'fetched' });
   /** @type {Network} */
-  const network = await glue.Network.load(weights);
+  const network = await glue.Network.load(new Uint8Array(weights));
   const started = performance.now();
   const difference = await network.self_test();
   // Written so that NaN fails too.
@@ -49,9 +49,9 @@ async function start(port) {
   return { difference, selfTestMs: performance.now() - started };
 }
 
-onmessage = async ({ data: { port } }) => {
+onmessage = async ({ data: { port, weights } }) => {
   try {
-    postMessage({ event: 'ready', ...(await start(port)) });
+    postMessage({ event: 'ready', ...(await start(port, weights)) });
   } catch (error) {
     postMessage({ event: 'failed', reason: sentence(error) });
   }

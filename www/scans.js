@@ -11,6 +11,8 @@ export class Scans {
   /** Drops go in one at a time, so that their lines stand in the order in which they came. */
   #adding = Promise.resolve();
   #pumping = false;
+  /** What may not happen while a scan is looked at waits here for its turn. */
+  #turn = Promise.resolve();
   #nextKey = 0;
 
   /**
@@ -104,8 +106,25 @@ export class Scans {
   async pump() {
     if (this.#pumping || !this.#mayScreen()) return;
     this.#pumping = true;
-    for (let row = this.#nextWaiting(); row; row = this.#nextWaiting()) await this.#screen(row);
+    while (this.#nextWaiting()) {
+      await this.between(async () => {
+        const row = this.#nextWaiting();
+        if (row) await this.#screen(row);
+      });
+    }
     this.#pumping = false;
+  }
+
+  /**
+   * Does the work while no scan is looked at: after the one under way, before the next.
+   *
+   * @param {() => Promise<void>} work
+   * @returns {Promise<void>}
+   */
+  between(work) {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => {});
+    return done;
   }
 
   #mayScreen() {

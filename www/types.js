@@ -40,6 +40,17 @@
  * @property {OperatingPoint|null} upper
  * @property {ModelHeader|null} header
  *
+ * @typedef {{name: string, file: string, says: Record<string, string>, bytes: ArrayBuffer|null}} ShippedModel A line of
+ *   `models/models.json`: what it is in each language, with its file, or `null` where that could not be fetched.
+ *
+ * @typedef {object} ModelChoice A model that can be chosen.
+ * @property {string} key
+ * @property {string} name
+ * @property {string} file Its name; that of a person's own file names it too.
+ * @property {Record<string, string>} says What it is, in each language; nothing for a person's own file.
+ * @property {boolean} own The person gave it.
+ * @property {Model|null} card `null` where its file is missing or cannot be used.
+ *
  * @typedef {object} View What the viewer needs to know of a volume.
  * @property {number} slices
  * @property {number} rows
@@ -128,6 +139,9 @@
  * @property {Backend} backend
  * @property {Model|null} model
  * @property {Notice|null} modelFault
+ * @property {ModelChoice[]} models Those that can be chosen, of which `model` is one.
+ * @property {string} trying Name of the weights file that is being checked, or nothing.
+ * @property {{file: string, notice: Notice}|null} notUsed The last file that was given as a model and is none.
  * @property {Row[]} rows
  * @property {string|null} selected
  * @property {number} opening Drops that are being looked at.

@@ -8,7 +8,7 @@ import { seal } from './engine/seal.js';
  * @typedef {{free(): void, load_model(bytes: Uint8Array): string, self_test(): Promise<number>, samples(): string,
  *   sample_thumbnail(index: number): import('./types.js').Thumbnail & {free?(): void},
  *   number_from(first: number): void, add_files(paths: string[], files: File[]): string, add_sample(index: number): string,
- *   screen(id: number, progress: Function, pause: Function, remote: Function): Promise<string>,
+ *   screen(id: number, progress: Function, pause: Function, remote: Function|undefined): Promise<string>,
  *   thumbnail(id: number): import('./types.js').Thumbnail & {free?(): void},
  *   use_named_order(id: number, named: boolean): void, open(id: number, progress: Function): string,
  *   slice(id: number, z: number): Int16Array, heat(id: number, z: number): Uint8Array|undefined,
@@ -19,8 +19,16 @@ import { loadGlue } from './engine/glue.js';
 
 /** @type {Engine} */
 let engine;
+/**
+ * An engine beside the first, for another model on one scan: so nothing of the first one's answer changes.
+ *
+ * @type {{engine: Engine, busy: boolean, closed: boolean}|null}
+ */
+let beside = null;
 /** @type {MessagePort|null} */
 let gpu = null;
+/** The GPU worker holds the weights that are loaded here. */
+let onGpu = true;
 /** @type {Int32Array|null} Number of the scan to cancel + 1, where the page may share memory with its workers. */
 let cancelFlag = null;
 /** @type {Set<number>} */
@@ -55,16 +63,44 @@ function pause() {
 
 /** @param {number} id */
 function progressOf(id) {
-  let last = 0;
+  const tell = teller('progress', id);
   /** @type {(step: string, done: number, total: number) => boolean} */
   return (step, done, total) => {
-    const now = performance.now();
-    if (done === 0 || done === total || now - last > 40) {
-      last = now;
-      postMessage({ event: 'progress', id, step, done, total });
-    }
+    tell(step, done, total);
     return isCancelled(id);
   };
+}
+
+/**
+ * Tells the page of steps, not more often than a person could see.
+ *
+ * @param {string} event
+ * @param {number} id
+ */
+function teller(event, id) {
+  let last = 0;
+  /** @type {(step: string, done: number, total: number) => void} */
+  return (step, done, total) => {
+    const now = performance.now();
+    if (done !== 0 && done !== total && now - last <= 40) return;
+    last = now;
+    postMessage({ event, id, step, done, total });
+  };
+}
+
+/** @param {{beside?: boolean}} which */
+function engineOf(which) {
+  if (!which.beside) return engine;
+  if (!beside) throw { code: 'unknown_scan', message: 'The other model does not hold this scan any more. Compare again.' };
+  return beside.engine;
+}
+
+/** Gives back what a comparison took, once nothing uses it any more. */
+function closeBeside() {
+  if (!beside) return;
+  beside.closed = true;
+  if (!beside.busy) beside.engine.free();
+  beside = null;
 }
 
 /**
@@ -138,19 +174,65 @@ const methods = {
     return { module: compiled, samples: JSON.parse(engine.samples()) };
   },
 
-  /** @param {{bytes: ArrayBuffer|null}} options Bytes of an earlier worker, or nothing to fetch them. */
-  async loadModel({ bytes }) {
-    let weights = bytes;
-    if (!weights) {
-      const response = await fetch(url('models/compact.safetensors'));
-      if (!response.ok) throw { code: 'weights_missing', message: `The weights of the network could not be fetched (HTTP ${response.status}). Slices can be viewed, but not answered.` };
-      weights = await response.arrayBuffer();
-    }
-    const model = JSON.parse(engine.load_model(new Uint8Array(weights)));
+  /** @param {{bytes: ArrayBuffer, onGpu: boolean}} options The weights, and whether the GPU worker holds them too. */
+  async loadModel(options) {
+    const model = JSON.parse(engine.load_model(new Uint8Array(options.bytes)));
+    onGpu = options.onGpu;
     const started = performance.now();
     const difference = await engine.self_test();
-    return { model, bytes: weights, difference, selfTestMs: performance.now() - started };
+    return { model, difference, selfTestMs: performance.now() - started };
   },
+
+  /**
+   * Looks at weights without using them: in an engine of their own, so that bad ones change nothing.
+   *
+   * @param {{bytes: ArrayBuffer, test: boolean}} options `test` has the network compute, too.
+   */
+  async tryModel({ bytes, test }) {
+    const trial = new glue.Engine();
+    try {
+      const model = JSON.parse(trial.load_model(new Uint8Array(bytes)));
+      return { model, difference: test ? await trial.self_test() : 0 };
+    } catch (error) {
+      // What the engine says of the page as a whole is not so here.
+      const { code, message } = /** @type {import('./types.js').Notice} */ (error);
+      if (code === 'weights') throw { code, message: message.slice(Math.max(0, message.indexOf('Found on '))) };
+      throw error;
+    } finally {
+      trial.free();
+    }
+  },
+
+  /**
+   * Answers a scan with another model, on the CPU; its slices and maps are then asked for with `beside`.
+   *
+   * @param {{id: number, bytes: ArrayBuffer, method: 'addFiles'|'addSample', options: any, from: number, named: boolean}} other
+   *   `method` and `options` are how the scan came in, and `from` the number that the first of its drop has.
+   */
+  async screenBeside({ id, bytes, method, options, from, named }) {
+    closeBeside();
+    const mine = { engine: /** @type {Engine} */ (new glue.Engine()), busy: true, closed: false };
+    beside = mine;
+    try {
+      const model = JSON.parse(mine.engine.load_model(new Uint8Array(bytes)));
+      mine.engine.number_from(from);
+      if (method === 'addFiles') mine.engine.add_files(options.paths, options.files);
+      else mine.engine.add_sample(options.index);
+      if (named) mine.engine.use_named_order(id, true);
+      const tell = teller('beside', id);
+      /** @type {(step: string, done: number, total: number) => boolean} */
+      const progress = (step, done, total) => {
+        tell(step, done, total);
+        return mine.closed;
+      };
+      return { ...JSON.parse(await mine.engine.screen(id, progress, pause, undefined)), model };
+    } finally {
+      mine.busy = false;
+      if (mine.closed) mine.engine.free();
+    }
+  },
+
+  closeBeside,
 
   seal,
 
@@ -185,11 +267,11 @@ const methods = {
   /** @param {{id: number}} scan */
   async screen({ id }) {
     cancelled.delete(id);
-    const asked = gpu;
+    const asked = onGpu ? gpu : null;
     /** @type {typeof inferOnGpu} Without a GPU this declines, and the engine answers itself. */
     const infer = (hounsfield, mask, shape) => {
       keepNetInput(id, hounsfield, mask, shape);
-      return inferOnGpu(hounsfield, mask, shape);
+      return asked ? inferOnGpu(hounsfield, mask, shape) : Promise.reject(new Error('no GPU for these weights'));
     };
     const answered = JSON.parse(await engine.screen(id, progressOf(id), pause, infer));
     // The engine falls back in silence; the badge must not.
@@ -212,14 +294,14 @@ const methods = {
     return JSON.parse(engine.open(id, progressOf(id)));
   },
 
-  /** @param {{id: number, z: number}} slice */
-  slice({ id, z }) {
-    return engine.slice(id, z);
+  /** @param {{id: number, z: number, beside?: boolean}} slice */
+  slice({ id, z, ...which }) {
+    return engineOf(which).slice(id, z);
   },
 
-  /** @param {{id: number, z: number}} slice */
-  heat({ id, z }) {
-    return engine.heat(id, z) ?? null;
+  /** @param {{id: number, z: number, beside?: boolean}} slice */
+  heat({ id, z, ...which }) {
+    return engineOf(which).heat(id, z) ?? null;
   },
 
   /** @param {{id: number}} scan */

@@ -1,5 +1,5 @@
 import { byId, h } from '../dom.js';
-import { duration, t } from '../i18n/i18n.js';
+import { duration, notice, t } from '../i18n/i18n.js';
 import { preference, remember } from '../preferences.js';
 
 /**
@@ -60,20 +60,59 @@ export function openKeys() {
   open('keys');
 }
 
-/** @param {State} state */
-export function openModel({ model, modelFault }) {
-  if (!model) {
-    fill(byId('model'), t('model'), h('p', {}, modelFault?.message ?? t('badge.loading')));
-    return open('model');
-  }
+/**
+ * The card of a model, and the choice of the one that answers.
+ *
+ * @param {State} state
+ * @param {import('../types.js').Model|null} asked The model to show, if not the one in use.
+ * @param {(key: string) => void} onUse
+ */
+export function openModel(state, asked, onUse) {
+  const { modelFault } = state;
+  const model = asked ?? state.model;
+  const sheet = byId('model');
+  const focused = sheet.contains(document.activeElement) ? document.activeElement?.id : '';
+  const choice = choiceOf(state, onUse);
+  if (model) fill(sheet, t('card', { name: `${model.name} ${model.version}` }), ...choice, ...cardOf(model));
+  else fill(sheet, t('model'), h('p', {}, modelFault?.message ?? t('badge.loading')), ...choice);
+  open('model');
+  if (focused) document.getElementById(focused)?.focus();
+}
+
+/**
+ * @param {State} state
+ * @param {(key: string) => void} onUse
+ */
+function choiceOf({ model, models, trying, notUsed, language }, onUse) {
+  const refused = notUsed && notice(notUsed.notice);
+  const kept = model ? t('model.kept', { name: `${model.name} ${model.version}` }) : '';
+  return [
+    notUsed && refused && h('div.fault', { id: 'not-used', role: 'alert', 'data-code': notUsed.notice.code },
+      h('p', {}, h('strong', {}, t('model.notUsed', { file: notUsed.file })), ` ${refused.text} ${kept}`), refused.original && h('p.quiet', { lang: 'en' }, refused.original)),
+    trying !== '' && h('p', { id: 'trying', role: 'status' }, t('model.trying', { file: trying })),
+    // One alone is no choice.
+    models.length > 1 && h('fieldset.choices', {}, h('legend', {}, t('model.choose')), ...models.map(({ key, name, file, says, own, card }) => {
+      const button = /** @type {HTMLInputElement} */ (h('input', { type: 'radio', name: 'model', id: key, value: key, disabled: !card || trying !== '' }));
+      button.checked = card !== null && card.sha256 === model?.sha256;
+      button.addEventListener('change', () => onUse(key));
+      const words = !card ? t('model.missing') : own ? t('model.own', { file }) : (says[language] ?? says.en ?? '');
+      return h('label.choice', {}, button, h('span', {}, h('strong', {}, own || !card ? name : `${name} ${card.version}`), ' ', h('span.quiet', {}, words)));
+    })),
+    h('p.saving', {}, h('button.button.small', { type: 'button', id: 'own-model', 'data-choose': 'weights' }, t('model.file'))),
+    h('p.quiet', {}, t('model.file.text')),
+  ];
+}
+
+/** @param {import('../types.js').Model} model */
+function cardOf(model) {
   const { lower, upper, header } = model;
   /** @type {(point: import('../types.js').OperatingPoint) => string} */
   const counted = ({ true_positives: hits, false_negatives: missed, true_negatives: calm, false_positives: alarms }) => t('card.counts', { hits, bleeds: hits + missed, calm, clear: calm + alarms });
   const metric = (/** @type {string} */ name) => header?.metrics[name];
   const auc = metric(`ct_ich_patient_auc_${header?.patientScore}`);
   const sliceAuc = metric('ct_ich_slice_auc');
-  fill(byId('model'), t('card', { name: `${model.name} ${model.version}` }),
-    h('p', {}, t('card.text')),
+  return [
+    h('p', {}, lower && upper ? t('card.text') : t('card.uncalibrated')),
     lower && upper && h('dl.facts', {},
       h('dt', {}, t('card.lower', { at: Math.round(lower.threshold * 100) })), h('dd', {}, counted(lower)),
       h('dt', {}, t('card.upper', { at: Math.round(upper.threshold * 100) })), h('dd', {}, counted(upper)),
@@ -84,8 +123,8 @@ export function openModel({ model, modelFault }) {
     h('dl.facts', {},
       h('dt', {}, t('card.parameters')), h('dd', {}, model.parameters.toLocaleString(document.documentElement.lang)),
       h('dt', {}, 'SHA-256'), h('dd.code', {}, model.sha256),
-      h('dt', {}, t('card.licence')), h('dd', { lang: 'en' }, model.licence || t('card.unstated'))));
-  open('model');
+      h('dt', {}, t('card.licence')), h('dd', { lang: 'en' }, model.licence || t('card.unstated'))),
+  ];
 }
 
 /**
@@ -97,6 +136,7 @@ export function openDiagnostics(state, engine) {
     page: { phase: state.phase, language: state.language, requests_since_ready: requestsSinceReady(), loaded_in: duration(readyAt === Number.POSITIVE_INFINITY ? performance.now() : readyAt) },
     backend: { name: state.backend.name, reason: state.backend.reason, ...state.backend.details },
     model: state.model ?? state.modelFault,
+    models: state.models.map(({ name, own, card }) => ({ name: own ? 'own' : name, sha256: card?.sha256 })),
     engine,
     browser: { agent: navigator.userAgent, threads: navigator.hardwareConcurrency, isolated: globalThis.crossOriginIsolated },
     scans: state.rows.map(({ kind, slices, outcome, refusal, report }) => ({ kind, slices, outcome, refusal: refusal?.code, warnings: report?.warnings.map(({ code }) => code), backend: report?.backend, timing_ms: report?.timing_ms })),

@@ -1,8 +1,10 @@
 import { h } from '../dom.js';
 import { duration, notice, percent, t } from '../i18n/i18n.js';
+import { modelOf } from '../model/models.js';
 import { keySlice } from '../viewer/keyslice.js';
 import { isSuspicious, ranked } from '../viewer/scores.js';
 import { stepOf } from '../worklist/worklist.js';
+import { partners } from '../compare/partners.js';
 import { frequencies, gauge } from './gauge.js';
 import { orderDoctor } from './order.js';
 
@@ -16,12 +18,13 @@ import { orderDoctor } from './order.js';
  * @property {(key: string) => void} save
  * @property {(key: string) => void} print
  * @property {(key: string) => void} retry
- * @property {() => void} openModel
+ * @property {(report: import('../types.js').Report|null) => void} openModel
+ * @property {(key: string) => void} compare
  * @property {() => void} openDiagnostics
  * @property {(id: number, z: number, withHeat: boolean) => Promise<import('../viewer/slices.js').Slice>} slice
  */
 
-const KINDS = /** @type {const} */ ({ 'bleeding likely': 'likely', uncertain: 'uncertain', 'no bleeding seen': 'none' });
+export const KINDS = /** @type {const} */ ({ 'bleeding likely': 'likely', uncertain: 'uncertain', 'no bleeding seen': 'none' });
 const STEPS = ['read', 'order', 'prepare', 'network', 'assess'];
 /** What the gate has found to hold for every scan that got an answer (`src/assess/gate`). */
 const CHECKS = ['slices', 'brain', 'whole', 'values', 'shape', 'order'];
@@ -46,7 +49,7 @@ export class Answer {
   /** @param {State} state */
   render(state) {
     const row = state.rows.find((candidate) => candidate.key === state.selected) ?? null;
-    const shown = `${state.language} ${state.model?.sha256} ${state.backend.reason}`;
+    const shown = `${state.language} ${state.model?.sha256} ${state.backend.reason} ${hasOther(state, row)}`;
     if (row === this.#row && shown === this.#shown) return;
     const focused = this.root.contains(document.activeElement) ? document.activeElement?.id : '';
     this.#row = row;
@@ -69,7 +72,7 @@ export class Answer {
     const { report } = row;
     if (row.outcome === 'refused' || !report?.finding || report.probability === null) return [name, ...this.#refused(row), notDevice];
     const kind = KINDS[report.finding];
-    const { lower, upper } = state.model ?? {};
+    const { lower, upper } = modelOf(state, report) ?? {};
     return [
       name,
       h('h2.finding', {}, h(`span.mark.mark-${kind}`, { 'aria-hidden': true }), t(`finding.${kind}`)),
@@ -82,7 +85,7 @@ export class Answer {
       ...orderDoctor(row, (z) => this.actions.slice(row.id ?? -1, z, false), (named) => this.actions.useNamedOrder(row.key, named)),
       checks(report.warnings.length),
       this.#how(row, state),
-      this.#saving(row),
+      this.#saving(row, hasOther(state, row)),
     ];
   }
 
@@ -143,20 +146,35 @@ export class Answer {
     const model = report?.model;
     return h('section.part', {},
       h('h3', {}, t('how', { time: duration(total), backend: report?.backend === 'webgpu' ? 'WebGPU' : 'CPU' })),
-      model && h('p', {}, `${t('model')} `, h('button.link', { type: 'button', id: 'open-model', onclick: () => this.actions.openModel() }, `${model.name} ${model.version}`)),
+      model && h('p', {}, `${t('model')} `, h('button.link', { type: 'button', id: 'open-model', onclick: () => this.actions.openModel(report) }, `${model.name} ${model.version}`)),
+      model && state.model && model.sha256 !== state.model.sha256 && h('p.quiet', { id: 'other-model' }, t('model.other', { name: `${state.model.name} ${state.model.version}` }), ' ',
+        h('button.link', { type: 'button', id: 'answer-again', onclick: () => this.actions.retry(row.key) }, t('model.again'))),
       h('details', {}, h('summary', {}, t('how.steps')), strip,
         h('dl.facts', {}, ...timing.flatMap(([step, ms]) => [h('dt', { 'data-step': step }, t(`step.${step}`)), h('dd', {}, duration(ms))])),
         state.backend.reason && h('p.quiet', { lang: 'en' }, state.backend.reason),
         h('button.link', { type: 'button', onclick: () => this.actions.openDiagnostics() }, t('diagnostics'))));
   }
 
-  /** @param {Row} row */
-  #saving(row) {
+  /**
+   * @param {Row} row
+   * @param {boolean} [comparable] There is something to compare it with.
+   */
+  #saving(row, comparable = false) {
     if (!row.report) return h('span', { hidden: true });
     return h('p.saving', {},
+      comparable && h('button.button', { type: 'button', id: 'open-compare', 'aria-haspopup': 'dialog', onclick: () => this.actions.compare(row.key) }, t('compare')),
       row.view && h('button.button', { type: 'button', id: 'print', onclick: () => this.actions.print(row.key) }, t('print')),
       h('button.button', { type: 'button', id: 'save', onclick: () => this.actions.save(row.key) }, t('save')));
   }
+}
+
+/**
+ * @param {State} state
+ * @param {Row|null} row
+ */
+function hasOther(state, row) {
+  const { models, scans } = partners(state, row);
+  return models.length + scans.length > 0;
 }
 
 /** @param {Row} row */

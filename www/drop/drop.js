@@ -1,12 +1,23 @@
 import { byId } from '../dom.js';
+import { isWeights } from '../model/models.js';
 import { filesOfList, filesOfTransfer } from './files.js';
 
 /**
  * Lets the whole page take a drop, and wires the buttons that choose files or a folder (`data-choose`), wherever they are.
  *
- * @param {(drop: Promise<import('./files.js').Drop>) => void} onDrop
+ * @param {(drop: Promise<import('./files.js').Drop>) => void} onScans
+ * @param {(weights: File[]) => void} onWeights Gets weights files that do not lie in a folder.
  */
-export function wireDrop(onDrop) {
+export function wireDrop(onScans, onWeights) {
+  /**
+   * @param {FileList} plain What was given, a folder as one file.
+   * @param {Promise<import('./files.js').Drop>} drop The same, with what lies in folders.
+   */
+  const take = (plain, drop) => {
+    const weights = [...plain].filter(({ name }) => isWeights(name));
+    if (weights.length > 0) onWeights(weights);
+    if (weights.length === 0 || weights.length < plain.length) onScans(drop.then(withoutWeights));
+  };
   const veil = byId('veil');
   let depth = 0;
   const show = () => {
@@ -35,35 +46,41 @@ export function wireDrop(onDrop) {
     event.preventDefault();
     depth = 0;
     show();
-    onDrop(filesOfTransfer(event.dataTransfer));
+    take(event.dataTransfer.files, filesOfTransfer(event.dataTransfer));
   });
   addEventListener('paste', (event) => {
     const files = event.clipboardData?.files;
-    if (files && files.length > 0) onDrop(Promise.resolve(filesOfList(files)));
+    if (files && files.length > 0) take(files, Promise.resolve(filesOfList(files)));
   });
 
-  const files = chooser('choose-files', false, onDrop);
-  const folder = chooser('choose-folder', true, onDrop);
+  /** @type {(list: FileList) => void} */
+  const chosen = (list) => take(list, Promise.resolve(filesOfList(list)));
+  const choosers = { files: chooser('choose-files', {}, chosen), folder: chooser('choose-folder', { webkitdirectory: true }, chosen), weights: chooser('choose-weights', { accept: '.safetensors' }, (list) => onWeights([...list])) };
   document.addEventListener('click', (event) => {
     const button = event.target instanceof Element ? event.target.closest('[data-choose]') : null;
-    if (button instanceof HTMLElement) (button.dataset.choose === 'folder' ? folder : files).click();
+    if (button instanceof HTMLElement) choosers[/** @type {keyof typeof choosers} */ (button.dataset.choose)].click();
   });
 }
 
 /**
- * @param {string} id
- * @param {boolean} folder
- * @param {(drop: Promise<import('./files.js').Drop>) => void} onDrop
+ * @param {import('./files.js').Drop} drop
+ * @returns {import('./files.js').Drop} What lies in folders stays: beside a scan it is set aside by name.
  */
-function chooser(id, folder, onDrop) {
+function withoutWeights({ paths, files }) {
+  const kept = paths.map((path) => path.includes('/') || !isWeights(path));
+  return { paths: paths.filter((_, place) => kept[place]), files: files.filter((_, place) => kept[place]) };
+}
+
+/**
+ * @param {string} id
+ * @param {{webkitdirectory?: boolean, accept?: string}} kind
+ * @param {(list: FileList) => void} onList
+ */
+function chooser(id, kind, onList) {
   const input = document.createElement('input');
-  input.type = 'file';
-  input.id = id;
-  input.multiple = true;
-  input.webkitdirectory = folder;
-  input.hidden = true;
+  Object.assign(input, { type: 'file', id, multiple: true, hidden: true, ...kind });
   input.addEventListener('change', () => {
-    if (input.files && input.files.length > 0) onDrop(Promise.resolve(filesOfList(input.files)));
+    if (input.files && input.files.length > 0) onList(input.files);
     // The same folder may be chosen again.
     input.value = '';
   });

@@ -4,7 +4,7 @@
  * nothing is fetched.
  */
 
-import { carried, startWorker } from './source.js';
+import { carriedEngine, startWorker } from './source.js';
 
 /** An idle one costs a few megabytes; a batch may hold more than one scan that nobody has foreseen. */
 const SPARES = 3;
@@ -20,8 +20,8 @@ export class EngineClient {
   #calls = new Map();
   #next = 0;
   #onEvent;
-  /** @type {{module: WebAssembly.Module|null, bytes: ArrayBuffer|null}|null} */
-  #kept = null;
+  /** @type {WebAssembly.Module|null} */
+  #module = null;
   // Memory can be shared only on servers that isolate the page by headers; without it a cancel waits for a step to end.
   #flag = globalThis.crossOriginIsolated ? new Int32Array(new SharedArrayBuffer(4)) : null;
 
@@ -100,18 +100,30 @@ export class EngineClient {
 
   /** Starts the engine; `samples` are the drawn scans that it can make. */
   async start() {
-    const kept = (this.#kept ??= await carried());
-    const { module, samples } = await this.call('start', { module: kept.module, flag: this.#flag });
-    kept.module = module;
+    const { module, samples } = await this.call('start', { module: (this.#module ??= await carriedEngine()), flag: this.#flag });
+    this.#module = module;
     return /** @type {import('../types.js').Sample[]} */ (samples);
   }
 
-  /** Loads the weights and checks that this engine computes with them what the trainer did. */
-  async loadModel() {
-    const kept = (this.#kept ??= await carried());
-    const { model, bytes, difference, selfTestMs } = await this.call('loadModel', { bytes: kept.bytes });
-    kept.bytes = bytes;
-    return { model: /** @type {import('../types.js').Model} */ ({ ...model, header: headerOf(bytes) }), difference, selfTestMs };
+  /**
+   * Loads the weights and checks that this engine computes with them what the trainer did.
+   *
+   * @param {{bytes: ArrayBuffer, onGpu: boolean}} weights
+   */
+  async loadModel(weights) {
+    const { model, difference, selfTestMs } = await this.call('loadModel', weights);
+    return { model: withHeader(model, weights.bytes), difference, selfTestMs };
+  }
+
+  /**
+   * Looks at weights without using them.
+   *
+   * @param {ArrayBuffer} bytes
+   * @param {boolean} test Whether the network computes, too.
+   */
+  async tryModel(bytes, test) {
+    const { model, difference } = await this.call('tryModel', { bytes, test });
+    return { model: withHeader(model, bytes), difference };
   }
 
   /** Makes the spare workers fetch their files now. */
@@ -150,6 +162,15 @@ export class EngineClient {
   clearCancel() {
     if (this.#flag) Atomics.store(this.#flag, 0, 0);
   }
+}
+
+/**
+ * @param {Omit<import('../types.js').Model, 'header'>} model
+ * @param {ArrayBuffer} bytes
+ * @returns {import('../types.js').Model}
+ */
+function withHeader(model, bytes) {
+  return { ...model, header: headerOf(bytes) };
 }
 
 /**

@@ -51,9 +51,10 @@ export async function probe(forced) {
 /**
  * Starts the GPU worker. `fetched` settles as soon as it needs no more files, `ready` when its self-test has passed.
  *
+ * @param {ArrayBuffer} weights The only ones that it will hold.
  * @param {(reason: string) => void} onLost Called when it fails after it was ready.
  */
-export function startGpu(onLost) {
+export function startGpu(weights, onLost) {
   const { port1, port2 } = new MessageChannel();
   const worker = startWorker('gpu-worker');
   /** @type {PromiseWithResolvers<void>} */
@@ -82,7 +83,7 @@ export function startGpu(onLost) {
     event.preventDefault();
     fail(`The GPU engine stopped: ${event.message || 'it could not be loaded'}.`);
   };
-  worker.postMessage({ port: port1 }, [port1]);
+  worker.postMessage({ port: port1, weights }, [port1]);
   return { port: port2, fetched: fetched.promise, ready: ready.promise, stop: () => worker.terminate() };
 }
 

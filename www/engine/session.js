@@ -26,7 +26,8 @@ export class Session {
   #lost = new Set();
   /** Number of the next scan: none is used twice, not even after a crash. */
   #next = 0;
-  #hasModel = false;
+  /** @type {{bytes: ArrayBuffer, onGpu: boolean}|null} */
+  #weights = null;
   /** Settles when the engine holds all scans; calls that come earlier wait for it. */
   #whole = Promise.resolve();
   /** @type {Notice|null} */
@@ -48,10 +49,35 @@ export class Session {
     return this.#client.start();
   }
 
-  async loadModel() {
-    const loaded = await this.#client.loadModel();
-    this.#hasModel = true;
+  /**
+   * @param {ArrayBuffer} bytes
+   * @param {boolean} onGpu The GPU worker holds these weights too.
+   */
+  async loadModel(bytes, onGpu) {
+    const weights = { bytes, onGpu };
+    await this.#whole;
+    const loaded = await this.#client.loadModel(weights);
+    this.#weights = weights;
     return loaded;
+  }
+
+  /** @type {EngineClient['tryModel']} */
+  async tryModel(bytes, test) {
+    await this.#whole;
+    return this.#client.tryModel(bytes, test);
+  }
+
+  /**
+   * Answers a scan with another model too, without a change to its answer.
+   *
+   * @param {number} id
+   * @param {ArrayBuffer} bytes
+   */
+  async screenBeside(id, bytes) {
+    const drop = this.#given.find(({ scans }) => scans.some((scan) => scan.id === id));
+    if (!drop) throw { code: 'unknown_scan', message: 'This scan is not open any more. Drop it again.' };
+    const { method, options, scans } = drop;
+    return this.call('screenBeside', { id, bytes, method, options, from: scans[0]?.id, named: this.#named.has(id) });
   }
 
   prepareSpares() {
@@ -119,7 +145,7 @@ export class Session {
     }
     try {
       await this.#client.start();
-      if (this.#hasModel) await this.#client.loadModel();
+      if (this.#weights) await this.#client.loadModel(this.#weights);
       await this.#client.call('seal');
       for (const drop of [...this.#given]) await this.#giveAgain(drop);
       this.#onEvent({ event: 'restarted', lost: [...this.#lost] });

@@ -1,6 +1,8 @@
 /**
  * Where the page's workers and the files of the engine come from: beside the page. The single-file page is built with another
  * version of this module, which carries them inside (`xtask/js/single-file.mjs`).
+ *
+ * @typedef {import('../types.js').ShippedModel} ShippedModel
  */
 
 /** The WebGPU engine can be fetched; the single-file page goes without. */
@@ -14,8 +16,34 @@ export function startWorker(name) {
 /**
  * What the page itself brought of the engine, so that the worker need not fetch it.
  *
- * @returns {Promise<{module: WebAssembly.Module|null, bytes: ArrayBuffer|null}>} The engine and the weights.
+ * @returns {Promise<WebAssembly.Module|null>}
  */
-export async function carried() {
-  return { module: null, bytes: null };
+export async function carriedEngine() {
+  return null;
+}
+
+/**
+ * The models of `models/models.json`, the one that answers unless another is chosen first. All are fetched now: once the page
+ * is ready it fetches nothing.
+ *
+ * @returns {Promise<ShippedModel[]>} Rejects with a `Notice` if there is none that could answer.
+ */
+export async function shippedModels() {
+  const list = /** @type {Omit<ShippedModel, 'bytes'>[]} */ (await (await fetched('models.json')).json());
+  const tried = await Promise.allSettled(list.map(async (model) => ({ ...model, bytes: await (await fetched(model.file)).arrayBuffer() })));
+  const [first] = tried;
+  if (!first) throw { code: 'weights_missing', message: 'The page lists no model. Slices can be viewed, but not answered.' };
+  if (first.status === 'rejected') throw first.reason;
+  // Without another one the page goes on, but not in silence: it is listed as missing.
+  return list.map((model, place) => {
+    const one = tried[place];
+    return one?.status === 'fulfilled' ? one.value : { ...model, bytes: null };
+  });
+}
+
+/** @param {string} file */
+async function fetched(file) {
+  const response = await fetch(new URL(`../models/${file}`, import.meta.url)).catch(() => null);
+  if (!response?.ok) throw { code: 'weights_missing', message: `The weights of the network could not be fetched (${file}${response ? `, HTTP ${response.status}` : ''}). Slices can be viewed, but not answered.` };
+  return response;
 }

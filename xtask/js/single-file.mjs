@@ -3,7 +3,7 @@
  * folder holds the page's files with the CPU engine under `pkg/cpu`.
  *
  * A page from `file://` may fetch nothing and start no worker but from its own text. So the script of the worker, the engine
- * and the weights lie inside the page's script, and the policy names that script by its hash and allows no connection at all.
+ * and the weights of all models lie inside the page's script, and the policy names that script by its hash and allows no connection at all.
  */
 import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -35,7 +35,8 @@ const replaced = (path, contents) => ({
   },
 });
 
-const packed = async (path) => JSON.stringify(gzipSync(await readFile(join(folder, path)), { level: 9 }).toString('base64'));
+const packed = async (path) => gzipSync(await readFile(join(folder, path)), { level: 9 }).toString('base64');
+const models = JSON.parse(await readFile(join(folder, 'models/models.json'), 'utf8'));
 
 const worker = await bundle({
   entryPoints: [join(folder, 'worker.js')],
@@ -56,9 +57,9 @@ const script = await bundle({
       return new Worker(address, { name });
     }
     const unpacked = (text) => new Response(new Blob([Uint8Array.from(atob(text), (byte) => byte.charCodeAt(0))]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
-    export async function carried() {
-      return { module: await WebAssembly.compile(await unpacked(${await packed('pkg/cpu/ictus_bg.wasm')})), bytes: await unpacked(${await packed('models/compact.safetensors')}) };
-    }
+    export const carriedEngine = async () => WebAssembly.compile(await unpacked(${JSON.stringify(await packed('pkg/cpu/ictus_bg.wasm'))}));
+    const packed = ${JSON.stringify(await Promise.all(models.map(async (model) => ({ ...model, packed: await packed(`models/${model.file}`) }))))};
+    export const shippedModels = () => Promise.all(packed.map(async ({ packed, ...model }) => ({ ...model, bytes: await unpacked(packed) })));
   `)],
 });
 

@@ -1,0 +1,31 @@
+/** Weights files for tests: the shipped one with another header, which is another model with the same network. */
+import { readFileSync, writeFileSync } from 'node:fs';
+
+export const SHIPPED = new URL('../../www/models/compact.safetensors', import.meta.url);
+
+function parts() {
+  const bytes = readFileSync(SHIPPED);
+  const length = Number(bytes.readBigUInt64LE(0));
+  return { header: JSON.parse(bytes.subarray(8, 8 + length).toString()), payload: bytes.subarray(8 + length) };
+}
+
+/**
+ * @param {string} path
+ * @param {Record<string, unknown>} change Of our header. Unless it has a calibration, probabilities are lower than the shipped ones.
+ */
+export function otherWeights(path, change) {
+  const { header, payload } = parts();
+  const ours = JSON.parse(header.__metadata__.ictus);
+  ours.calibration.patient.intercept -= 11;
+  header.__metadata__.ictus = JSON.stringify({ ...ours, ...change });
+  const text = JSON.stringify(header);
+  // Tensors begin at a multiple of 8.
+  const padded = Buffer.from(text + ' '.repeat((8 - (Buffer.byteLength(text) % 8)) % 8));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(padded.length));
+  writeFileSync(path, Buffer.concat([length, padded, payload]));
+  return path;
+}
+
+/** Our header of the shipped weights. */
+otherWeights.header = () => JSON.parse(parts().header.__metadata__.ictus);
