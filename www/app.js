@@ -5,6 +5,8 @@
  */
 import { Answer } from './answer/answer.js';
 import { markReady, openAgain, openDiagnostics, openKeys, openModel, openPrivacy } from './about/sheets.js';
+import { How } from './about/how.js';
+import { Tour } from './about/tour.js';
 import { byId, h } from './dom.js';
 import { wireDrop } from './drop/drop.js';
 import { probe, startGpu } from './engine/gpu.js';
@@ -16,6 +18,7 @@ import { keepOffline } from './offline/offline.js';
 import { LANGUAGES, notice, preferredLanguage, setLanguage, t, translate } from './i18n/i18n.js';
 import { preference, remember } from './preferences.js';
 import { csv } from './report/csv.js';
+import { openDicom } from './report/export.js';
 import { reportLines } from './report/lines.js';
 import { keySlicesOf, pageOf } from './report/print.js';
 import { fileName, save } from './report/save.js';
@@ -82,6 +85,11 @@ const answer = new Answer(byId('answer'), {
     if (report) save(fileName(report.scan), `${JSON.stringify(report, null, 2)}\n`);
   },
   print: (key) => print([key]),
+  dicom: (key) => {
+    const row = store.row(key);
+    if (row) openDicom(row, modelOf(store.state, row.report), { slice: sliceOf, open: (again) => scans.open(again) });
+  },
+  openHow: () => how.open(),
   retry: (key) => scans.retry(key),
   openModel: (report) => showModel(modelOf(store.state, report)),
   compare: (key) => compare.open(key),
@@ -113,6 +121,21 @@ store.subscribe((state) => {
   if (/** @type {HTMLDialogElement} */ (byId('model')).open && shown.some((part, place) => part !== modelShown[place])) showModel(model === modelShown[0] ? modelAsked : null);
   modelShown = shown;
 });
+/** Opens the first drawn scan with a bleed, which has most to show. */
+const sample = () => {
+  const drawn = samples[1];
+  if (drawn) scans.addSample(1, () => titleOf(drawn));
+};
+const how = new How({
+  state: () => store.state,
+  modelOf: ({ report }) => modelOf(store.state, report),
+  slice: sliceOf,
+  netInput: (id) => engine.call('netInput', { id }),
+  open: (key) => scans.open(key),
+  sample,
+});
+const tour = new Tour({ hasScan: () => store.state.rows.length + store.state.opening > 0, sample });
+const help = { how: () => how.open(), tour: () => tour.start() };
 
 store.subscribe((state) => {
   const scene = state.rows.length > 0 || state.opening > 0 ? 'room' : 'start';
@@ -124,6 +147,8 @@ store.subscribe((state) => {
   workList.render(state);
   viewer.render(state);
   answer.render(state);
+  how.render(state);
+  tour.render();
 });
 
 /** @param {import('./types.js').State} state */
@@ -324,7 +349,9 @@ wireDrop((drop) => scans.addFiles(drop), (weights) => {
 paint(preference('theme') ?? (matchMedia('(prefers-color-scheme: light)').matches ? 'light' : 'dark'));
 speak(preference('language') ?? preferredLanguage());
 byId('open-privacy').addEventListener('click', () => openPrivacy(store.state));
-byId('open-keys').addEventListener('click', openKeys);
+byId('open-keys').addEventListener('click', () => openKeys(help));
+byId('tour-offer').hidden = preference('tour') === 'seen';
+byId('tour-start').addEventListener('click', help.tour);
 byId('start-model').addEventListener('click', () => showModel());
 byId('engine').addEventListener('click', showDiagnostics);
 byId('theme').addEventListener('click', () => {
@@ -348,7 +375,7 @@ addEventListener('keydown', (event) => {
   // A slider has use for arrows, none for letters.
   if (event.key.length > 1 && target?.closest('input')) return;
   if (event.key.length === 1 && event.key !== '?' && preference('keys') === 'off') return;
-  if (event.key === '?') openKeys();
+  if (event.key === '?') openKeys(help);
   else if (event.key === 'j' || event.key === 'k') step(event.key === 'j' ? 1 : -1);
   else if (event.key === 'Delete' && store.state.selected) scans.remove(store.state.selected);
   else if (!viewer.key(event)) return;

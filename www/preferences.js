@@ -1,8 +1,8 @@
 /**
- * What the person chose about the page itself (theme, language, keys), kept in this browser. Nothing about a scan is kept.
+ * What the person chose about the page itself (theme, language, keys, the tour seen), kept in this browser. Nothing about a scan is kept.
  * A browser that forbids storage keeps it until the page is closed.
  *
- * @typedef {'theme'|'language'|'keys'} Name
+ * @typedef {'theme'|'language'|'keys'|'tour'} Name
  */
 
 /** @type {Map<string, string>} */

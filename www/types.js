@@ -87,6 +87,8 @@
  * @property {{name: string, patients: number, slices: number, licence: string}[]} data
  * @property {Record<string, number>} metrics
  * @property {string} patientScore How the slices' scores become the patient's, which is part of the name of its AUC.
+ * @property {import('./about/layers.js').Architecture} [architecture]
+ * @property {import('./about/layers.js').Sides} [inputShape] No slices: any number of them.
  *
  * @typedef {'waiting'|'working'|'classified'|'refused'|'cancelled'} Outcome
  *

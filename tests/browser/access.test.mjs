@@ -62,12 +62,17 @@ test('no state of the page has a fault that axe-core finds', { timeout }, async 
     await hold(page, what);
   }
   await page.locator('.row-open').first().click();
-  for (const [button, sheet] of [['#engine', 'diagnostics'], ['#open-keys', 'keys'], ['#open-model', 'model']]) {
+  for (const [button, sheet] of [['#engine', 'diagnostics'], ['#open-keys', 'keys'], ['#open-model', 'model'], ['#answer-how', 'how'], ['#save-dicom', 'dicom']]) {
     await page.click(button);
     await page.locator(`#${sheet}[open]`).waitFor();
+    if (sheet === 'how') await page.locator('[data-picture="answer"] .gauge').waitFor();
     await hold(page, sheet);
     await page.keyboard.press('Escape');
   }
+  await page.click('#open-keys');
+  await page.click('#tour-again');
+  await hold(page, 'tour');
+  await page.keyboard.press('Escape');
   await page.click('#language');
   await eventually(async () => assert.equal(await page.evaluate(() => document.documentElement.lang), 'it'));
   await eventually(async () => assert.match(await page.locator('#answer').innerText(), /Emorragia probabile/));
@@ -90,12 +95,16 @@ test('at 320 pixels, which is 400 % zoom, nothing is cut off sideways, and force
   assert.ok(await page.locator('.finding .mark').evaluate((mark) => getComputedStyle(mark).backgroundColor !== getComputedStyle(document.body).backgroundColor));
   assert.deepEqual(await page.evaluate(() => document.getAnimations().length), 0);
   assert.deepEqual(await faults(page), []);
-  for (const id of ['engine', 'open-keys']) {
+  for (const id of ['engine', 'open-keys', 'answer-how', 'save-dicom']) {
     await page.click(`#${id}`);
     await page.locator('dialog[open]').waitFor();
     assert.deepEqual(await wide(), []);
     await page.keyboard.press('Escape');
   }
+  await page.click('#open-keys');
+  await page.click('#tour-again');
+  assert.deepEqual(await wide(), []);
+  assert.deepEqual(await faults(page), []);
   assert.deepEqual(opened.errors, []);
 });
 

@@ -22,13 +22,13 @@ function requestsSinceReady() {
  * @param {string} title
  * @param {...(Node|string|null|false)} content
  */
-function fill(sheet, title, ...content) {
+export function fill(sheet, title, ...content) {
   const close = h('button.icon-button', { type: 'button', 'aria-label': t('close'), onclick: () => /** @type {HTMLDialogElement} */ (sheet).close() }, '×');
   sheet.replaceChildren(h('header', {}, h('h2', { id: `${sheet.id}-title` }, title), close), h('div.sheet-body', { tabindex: 0, role: 'region', 'aria-labelledby': `${sheet.id}-title` }, ...content.filter((part) => part !== null && part !== false)));
 }
 
 /** @param {string} id */
-function open(id) {
+export function open(id) {
   const sheet = /** @type {HTMLDialogElement} */ (byId(id));
   if (!sheet.open) sheet.showModal();
 }
@@ -47,15 +47,21 @@ export function openPrivacy(state) {
 
 const KEYS = ['slices', 'pages', 'ends', 'windows', 'drag', 'click', 'zoom', 'pan', 'touch', 'h', 's', 'p', 'x', 'm', 'jk', 'delete', 'help'];
 
-export function openKeys() {
+/** @param {{how: () => void, tour: () => void}} help What else explains the page. */
+export function openKeys({ how, tour }) {
+  const sheet = /** @type {HTMLDialogElement} */ (byId('keys'));
+  /** @type {(id: string, words: string, show: () => void) => HTMLElement} */
+  const leads = (id, words, show) => h('button.button.small', { type: 'button', id, onclick: () => {
+    sheet.close();
+    show();
+  } }, words);
   const letters = /** @type {HTMLInputElement} */ (h('input', { type: 'checkbox', id: 'letter-keys' }));
   letters.checked = preference('keys') !== 'off';
   letters.addEventListener('change', () => remember('keys', letters.checked ? 'on' : 'off'));
-  fill(byId('keys'), t('keys'),
+  fill(sheet, t('keys'),
+    h('p.saving', {}, leads('open-how', t('works'), how), leads('tour-again', t('tour.start'), tour)),
     h('dl.keymap', {}, ...KEYS.flatMap((key) => [h('dt', {}, h('kbd', {}, t(`key.${key}`))), h('dd', {}, t(`key.${key}.does`))])),
     h('label.check', {}, letters, h('span', {}, t('keys.letters'))),
-    h('h3', {}, t('works')),
-    h('p', {}, t('works.text')),
     h('p', {}, t('works.limits')));
   open('keys');
 }

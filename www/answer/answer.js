@@ -17,6 +17,8 @@ import { orderDoctor } from './order.js';
  * @property {(key: string, named: boolean) => void} useNamedOrder
  * @property {(key: string) => void} save
  * @property {(key: string) => void} print
+ * @property {(key: string) => void} dicom
+ * @property {() => void} openHow
  * @property {(key: string) => void} retry
  * @property {(report: import('../types.js').Report|null) => void} openModel
  * @property {(key: string) => void} compare
@@ -152,7 +154,8 @@ export class Answer {
       h('details', {}, h('summary', {}, t('how.steps')), strip,
         h('dl.facts', {}, ...timing.flatMap(([step, ms]) => [h('dt', { 'data-step': step }, t(`step.${step}`)), h('dd', {}, duration(ms))])),
         state.backend.reason && h('p.quiet', { lang: 'en' }, state.backend.reason),
-        h('button.link', { type: 'button', onclick: () => this.actions.openDiagnostics() }, t('diagnostics'))));
+        h('button.link', { type: 'button', onclick: () => this.actions.openDiagnostics() }, t('diagnostics'))),
+      h('button.link', { type: 'button', id: 'answer-how', 'aria-haspopup': 'dialog', onclick: () => this.actions.openHow() }, t('works')));
   }
 
   /**
@@ -164,7 +167,8 @@ export class Answer {
     return h('p.saving', {},
       comparable && h('button.button', { type: 'button', id: 'open-compare', 'aria-haspopup': 'dialog', onclick: () => this.actions.compare(row.key) }, t('compare')),
       row.view && h('button.button', { type: 'button', id: 'print', onclick: () => this.actions.print(row.key) }, t('print')),
-      h('button.button', { type: 'button', id: 'save', onclick: () => this.actions.save(row.key) }, t('save')));
+      h('button.button', { type: 'button', id: 'save', onclick: () => this.actions.save(row.key) }, t('save')),
+      row.view && row.outcome === 'classified' && h('button.button', { type: 'button', id: 'save-dicom', 'aria-haspopup': 'dialog', onclick: () => this.actions.dicom(row.key) }, t('dicom')));
   }
 }
 

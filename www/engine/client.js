@@ -184,8 +184,8 @@ function headerOf(bytes) {
   try {
     const length = Number(new DataView(bytes).getBigUint64(0, true));
     const header = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, length)));
-    const { data = [], metrics = {}, calibration } = JSON.parse(header.__metadata__.ictus);
-    return { data, metrics, patientScore: calibration?.patient_score ?? '' };
+    const { data = [], metrics = {}, calibration, architecture, input_shape: inputShape } = JSON.parse(header.__metadata__.ictus);
+    return { data, metrics, patientScore: calibration?.patient_score ?? '', architecture, inputShape };
   } catch {
     return null;
   }

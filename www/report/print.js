@@ -60,13 +60,16 @@ export function pageOf(row, model, keySlices) {
     h('footer', {}, h('p', {}, report?.model ? `${t('model')} ${report.model.name} ${report.model.version}, SHA-256 ${report.model.sha256} · ${report.backend ?? ''}` : ''), h('p', {}, t('print.foot'))));
 }
 
-/** @param {import('../types.js').SliceReport[]} slices From the base on the left to the vertex. */
-function scores(slices) {
+/**
+ * @param {import('../types.js').SliceReport[]} slices From the base on the left to the vertex.
+ * @param {number} [here] Slice to mark.
+ */
+export function scores(slices, here = -1) {
   if (slices.length === 0) return null;
   const wide = 100 / slices.length;
   return h('figure.print-scores', {}, svg('svg', { viewBox: '0 0 100 12', preserveAspectRatio: 'none', 'aria-hidden': 'true' },
     ...slices.flatMap(({ probability }, z) => (probability === null ? [] : [
       svg('rect', { x: z * wide, y: 0, width: wide * 0.85, height: 12, class: 'score-room' }),
       svg('rect', { x: z * wide, y: 12 - 12 * probability, width: wide * 0.85, height: 12 * probability, class: isSuspicious(probability) ? 'score-high' : 'score-low' }),
-    ]))), h('figcaption', {}, t('print.scores')));
+    ])), ...(here < 0 ? [] : [svg('rect', { x: here * wide, y: 0, width: wide * 0.85, height: 12, class: 'score-here' })])), h('figcaption', {}, t('print.scores')));
 }

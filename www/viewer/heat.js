@@ -12,6 +12,9 @@ const STOPS = [
 /** Evidence below this share is not drawn: a calm scan stays grey. */
 const FLOOR = 0.3;
 
+/** @param {Uint8Array|null} heat Whether anything of it is drawn. */
+export const isDrawn = (heat) => heat?.some((value) => value > 255 * FLOOR) ?? false;
+
 const COLOURS = table();
 
 function table() {

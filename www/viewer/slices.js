@@ -4,6 +4,7 @@
  *
  * @typedef {{grey: Int16Array, heat: Uint8Array|null}} Slice
  * @typedef {{grey: Int16Array, heat: Uint8Array|null, columns: number, rows: number}} Picture
+ * @typedef {{hounsfield: Int16Array, shape: number[]}} NetInput What the network was given, slice by slice.
  */
 
 /** Slices kept around the one in view are bounded by this many bytes. */
@@ -11,6 +12,23 @@ const BUDGET_BYTES = 192 * 1024 * 1024;
 /** Cuts are made from a coarser copy where the volume has more voxels than this. */
 const FINE_VOXELS = 24 * 1024 * 1024;
 const AIR = -1024;
+
+/**
+ * The slice of the network's input that a slice of the volume went into: thin ones go in as the mean of several.
+ *
+ * @param {NetInput} input
+ * @param {import('../types.js').Report} report
+ * @param {number} z
+ * @returns {Picture|null} `null` for a slice that was not looked at.
+ */
+export function netPicture({ hounsfield, shape }, report, z) {
+  const scored = report.slices.filter((slice) => slice.probability !== null).map((slice) => slice.position);
+  const at = scored.indexOf(z);
+  const [slices = 0, rows = 0, columns = 0] = shape;
+  if (at < 0) return null;
+  const place = Math.floor((at * slices) / scored.length);
+  return { grey: hounsfield.subarray(place * rows * columns, (place + 1) * rows * columns), heat: null, rows, columns };
+}
 
 export class Slices {
   /** @type {Map<number, Slice>} */

@@ -5,7 +5,7 @@ import { fromCentre, sidesOf, spacing } from './geometry.js';
 import { wireGestures, wireWheel } from './gestures.js';
 import { Ladder } from './ladder.js';
 import { isSuspicious, mostSuspicious } from './scores.js';
-import { Slices } from './slices.js';
+import { netPicture, Slices } from './slices.js';
 import { Tools } from './tools.js';
 import { NET_WINDOW } from './windows.js';
 
@@ -16,7 +16,7 @@ import { NET_WINDOW } from './windows.js';
  * @typedef {import('./film.js').Frame} Frame
  * @typedef {import('./slices.js').Picture} Picture
  *
- * @typedef {{hounsfield: Int16Array, shape: number[]}} NetInput What the network was given, slice by slice.
+ * @typedef {import('./slices.js').NetInput} NetInput
  *
  * @typedef {object} Source Where the viewer gets its pictures, and where its wishes go.
  * @property {(id: number, z: number, withHeat: boolean) => Promise<import('./slices.js').Slice>} slice
@@ -332,13 +332,8 @@ export class Viewer {
       }, () => {});
     }
     const { input } = this.#net;
-    const scored = row.report.slices.filter((slice) => slice.probability !== null).map((slice) => slice.position);
-    const at = scored.indexOf(z);
-    const [slices = 0, rows = 0, columns = 0] = input?.shape ?? [];
-    if (!input || at < 0) return null;
-    // Thin slices go into the network as the mean of several.
-    const place = Math.floor((at * slices) / scored.length);
-    return this.#keep('net', `${key} ${place}`, () => ({ grey: input.hounsfield.subarray(place * rows * columns, (place + 1) * rows * columns), heat: null, rows, columns }));
+    const picture = input && netPicture(input, row.report, z);
+    return picture && this.#keep('net', `${key} ${picture.grey.byteOffset}`, () => picture);
   }
 
   /**
