@@ -4,12 +4,14 @@
  * @typedef {import('./types.js').Notice} Notice
  */
 import { Answer } from './answer/answer.js';
-import { markReady, openAgain, openDiagnostics, openKeys, openModel, openPrivacy } from './about/sheets.js';
+import { markReady, openAgain, openDiagnostics, openKeys, openModel, openPrivacy, showRequests } from './about/sheets.js';
 import { How } from './about/how.js';
 import { Tour } from './about/tour.js';
 import { byId, h } from './dom.js';
 import { wireDrop } from './drop/drop.js';
 import { probe, startGpu } from './engine/gpu.js';
+import { askServiceWorker, keepRequests } from './engine/requests.js';
+import { sealPage } from './engine/seal.js';
 import { Session } from './engine/session.js';
 import { hasGpuEngine, shippedModels } from './engine/source.js';
 import { Compare } from './compare/compare.js';
@@ -191,6 +193,7 @@ async function start() {
   await spares;
   await keepOffline(gpuFetched);
   await engine.call('seal');
+  sealPage();
   // Timings of requests that are under way arrive a moment later; they belong to loading.
   markReady();
   store.set({ phase: 'ready' });
@@ -278,6 +281,8 @@ function onEngineEvent(message) {
     gpuUp = false;
     store.set({ backend: { ...backend, name: 'cpu', settled: true, reason: `CPU, since the GPU failed. ${message.reason}` } });
     say(t('badge.gpuLost'));
+  } else if (message.event === 'requests') {
+    keepRequests(message.requests);
   } else if (message.event === 'restarted') {
     const { backend } = store.state;
     gpuUp = false;
@@ -288,6 +293,13 @@ function onEngineEvent(message) {
     store.set({ phase: 'failed', fault });
     showFault(fault);
   }
+}
+
+async function showPrivacy() {
+  openPrivacy(store.state);
+  const [ofWorker] = await Promise.all([engine.call('requests').catch(() => []), askServiceWorker()]);
+  keepRequests(ofWorker);
+  showRequests(store.state);
 }
 
 /** @param {import('./types.js').Model|null} [asked] The model of an answer, which need not be the one in use. */
@@ -348,7 +360,7 @@ wireDrop((drop) => scans.addFiles(drop), (weights) => {
 });
 paint(preference('theme') ?? (matchMedia('(prefers-color-scheme: light)').matches ? 'light' : 'dark'));
 speak(preference('language') ?? preferredLanguage());
-byId('open-privacy').addEventListener('click', () => openPrivacy(store.state));
+byId('open-privacy').addEventListener('click', showPrivacy);
 byId('open-keys').addEventListener('click', () => openKeys(help));
 byId('tour-offer').hidden = preference('tour') === 'seen';
 byId('tour-start').addEventListener('click', help.tour);

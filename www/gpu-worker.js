@@ -8,6 +8,7 @@
  *   self_test(): Promise<number>, free(): void}} Network
  */
 
+import { requestsOf } from './engine/requests.js';
 import { seal } from './engine/seal.js';
 
 /** Largest difference from the CPU's logits in the golden self-test for which the GPU is trusted. */
@@ -28,7 +29,7 @@ async function start(port, weights) {
   await glue.default({ module_or_path: url('pkg/gpu/ictus_bg.wasm') });
   // From here on no request is made, and none can be: the page may call itself ready while the shaders compile.
   seal();
-  postMessage({ event: 'fetched' });
+  postMessage({ event: 'fetched', requests: requestsOf('gpu') });
   /** @type {Network} */
   const network = await glue.Network.load(new Uint8Array(weights));
   const started = performance.now();

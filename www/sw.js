@@ -34,7 +34,7 @@ async function keep(path) {
   const response = await fetch(address(path), { integrity: files[path], cache: fresh });
   if (!response.ok) throw new Error(`${path}: HTTP ${response.status}`);
   // A worker obeys the policy that comes with its own script, which a plain host does not send: from here on it comes.
-  const headers = { 'Content-Type': response.headers.get('Content-Type') ?? '', 'Content-Security-Policy': site.policy, 'X-Content-Type-Options': 'nosniff' };
+  const headers = { 'Content-Type': response.headers.get('Content-Type') ?? '', 'Content-Security-Policy': site.policy, 'Referrer-Policy': 'no-referrer', 'X-Content-Type-Options': 'nosniff' };
   const kept = new Response(await response.blob(), { headers });
   await (await caches.open(own)).put(address(path), kept.clone());
   return kept;
@@ -77,6 +77,11 @@ async function answer(path) {
   return (await (await caches.open(own)).match(address(path))) ?? keep(path);
 }
 
+function requestsMade() {
+  const entries = /** @type {PerformanceResourceTiming[]} */ (performance.getEntriesByType('resource'));
+  return entries.map(({ name, startTime, transferSize }) => ({ address: name, by: 'service', at: performance.timeOrigin + startTime, bytes: transferSize }));
+}
+
 scope.addEventListener('install', (/** @type {any} */ event) => event.waitUntil(install()));
 
 scope.addEventListener('activate', (/** @type {any} */ event) => {
@@ -93,6 +98,8 @@ scope.addEventListener('fetch', (/** @type {any} */ event) => {
 
 scope.addEventListener('message', (/** @type {any} */ { data, ports }) => {
   if (data === 'take over') scope.skipWaiting();
+  // For the page's log of requests (`engine/requests.js`).
+  else if (data === 'requests') ports[0].postMessage(requestsMade());
   // Best effort: without it the page has the CPU engine when it is offline.
   else if (data === 'keep gpu') keepMissing(site.gpu).then(() => ports[0].postMessage(true), () => ports[0].postMessage(false));
 });

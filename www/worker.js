@@ -1,3 +1,4 @@
+import { requestsOf } from './engine/requests.js';
 import { seal } from './engine/seal.js';
 
 /**
@@ -156,10 +157,15 @@ function keepNetInput(id, hounsfield, mask, shape) {
   if (netInputs.size > NET_INPUTS_KEPT && oldest !== undefined) netInputs.delete(oldest);
 }
 
+function tellRequests() {
+  postMessage({ event: 'requests', requests: requestsOf('worker') });
+}
+
 const methods = {
   /** Fetches the JavaScript of the engine, so that starting it later needs no network. */
   async prepare() {
     glue ??= await loadGlue();
+    tellRequests();
   },
 
   /**
@@ -234,7 +240,13 @@ const methods = {
 
   closeBeside,
 
-  seal,
+  /** From here on nothing can be asked for, so that the log of requests is whole. */
+  seal() {
+    tellRequests();
+    seal();
+  },
+
+  requests: () => requestsOf('worker'),
 
   /** @param {{port: MessagePort}} options */
   connectGpu({ port }) {

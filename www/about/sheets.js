@@ -1,20 +1,22 @@
 import { byId, h } from '../dom.js';
 import { duration, notice, t } from '../i18n/i18n.js';
+import { requestsMade } from '../engine/requests.js';
 import { preference, remember } from '../preferences.js';
 
 /**
  * @typedef {import('../types.js').State} State
  */
 
-/** Requests that the page itself can see, from the moment when it said that it was ready. */
+/** When the page said that it was ready, in milliseconds since 1970. */
 let readyAt = Number.POSITIVE_INFINITY;
 
 export function markReady() {
-  readyAt = performance.now();
+  readyAt = Date.now();
 }
 
+/** @returns {number} Requests from the moment when the page said that it was ready. */
 function requestsSinceReady() {
-  return performance.getEntriesByType('resource').filter((entry) => entry.startTime > readyAt && !entry.name.startsWith('blob:')).length;
+  return requestsMade().filter(({ at }) => at > readyAt).length;
 }
 
 /**
@@ -35,14 +37,41 @@ export function open(id) {
 
 /** @param {State} state */
 export function openPrivacy(state) {
-  const made = requestsSinceReady();
   fill(byId('privacy'), t('privacy'),
     h('p', {}, t('privacy.text')),
-    h('p.count', {}, h('strong', {}, String(made)), h('span', {}, state.phase === 'ready' ? t('privacy.count', { n: made }) : t('privacy.loading'))),
+    h('p.count', { id: 'requests-count' }),
     h('p', {}, t('privacy.check')),
     h('ol.steps', {}, h('li', {}, t('privacy.step1')), h('li', {}, t('privacy.step2')), h('li', {}, t('privacy.step3'))),
-    h('p.quiet', {}, t('privacy.policy')));
+    h('p.quiet', {}, t('privacy.policy')),
+    h('details', { id: 'requests' }));
+  showRequests(state);
   open('privacy');
+}
+
+/**
+ * Counts and lists, in the open sheet, what the page asked for.
+ *
+ * @param {State} state
+ */
+export function showRequests(state) {
+  const made = requestsMade();
+  const since = requestsSinceReady();
+  byId('requests-count').replaceChildren(h('strong', {}, String(since)), h('span', {}, state.phase === 'ready' ? t('privacy.count', { n: since }) : t('privacy.loading')));
+  byId('requests').replaceChildren(
+    h('summary', {}, t('privacy.log', { n: made.length })),
+    h('p', {}, t('privacy.log.text')),
+    h('ul.files', { tabindex: 0, 'aria-label': t('privacy.log', { n: made.length }) }, ...made.map(({ address, by, at, bytes }) => h('li', { 'data-by': by },
+      t('privacy.log.line', { file: nameOf(address), by: t(`privacy.by.${by}`), kb: Math.ceil(bytes / 1000) }), at > readyAt && h('strong', {}, t('privacy.log.after'))))));
+}
+
+/**
+ * A file of this site by its path in it, anything else by its whole address.
+ *
+ * @param {string} address
+ */
+function nameOf(address) {
+  const root = new URL('.', document.baseURI).href;
+  return address.startsWith(root) ? address.slice(root.length) || './' : address;
 }
 
 const KEYS = ['slices', 'pages', 'ends', 'windows', 'drag', 'click', 'zoom', 'pan', 'touch', 'h', 's', 'p', 'x', 'm', 'jk', 'delete', 'help'];
@@ -139,7 +168,7 @@ function cardOf(model) {
  */
 export function openDiagnostics(state, engine) {
   const facts = {
-    page: { phase: state.phase, language: state.language, requests_since_ready: requestsSinceReady(), loaded_in: duration(readyAt === Number.POSITIVE_INFINITY ? performance.now() : readyAt) },
+    page: { phase: state.phase, language: state.language, requests_since_ready: requestsSinceReady(), loaded_in: duration((readyAt === Number.POSITIVE_INFINITY ? Date.now() : readyAt) - performance.timeOrigin) },
     backend: { name: state.backend.name, reason: state.backend.reason, ...state.backend.details },
     model: state.model ?? state.modelFault,
     models: state.models.map(({ name, own, card }) => ({ name: own ? 'own' : name, sha256: card?.sha256 })),

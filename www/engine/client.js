@@ -135,7 +135,11 @@ export class EngineClient {
     const spare = this.#spawn();
     return new Promise((resolve) => {
       spare.addEventListener('message', ({ data }) => {
-        if (!data.error) this.#spares.push(spare);
+        if (!data.error) {
+          this.#spares.push(spare);
+          // It has all it will need.
+          spare.postMessage({ call: -1, method: 'seal', options: {} });
+        }
         resolve(undefined);
       }, { once: true });
       spare.addEventListener('error', resolve, { once: true });

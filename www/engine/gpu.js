@@ -3,6 +3,7 @@
  *
  * @typedef {{ok: true, details: Record<string, string|number|boolean>} | {ok: false, reason: string, details: Record<string, string|number|boolean>}} Probe
  */
+import { keepRequests } from './requests.js';
 import { startWorker } from './source.js';
 
 /** What the compact network needs at 512 slices (`MAX_SLICES` of `src/network/model.rs`) of 96 x 80 pixels in its widest layer (16 maps of 48 x 40). */
@@ -72,7 +73,10 @@ export function startGpu(weights, onLost) {
     ready.reject(new Error(reason));
   };
   worker.onmessage = ({ data }) => {
-    if (data.event === 'fetched') fetched.resolve();
+    if (data.event === 'fetched') {
+      keepRequests(data.requests);
+      fetched.resolve();
+    }
     else if (data.event === 'failed') fail(data.reason);
     else if (data.event === 'ready') {
       isReady = true;

@@ -1,14 +1,49 @@
+/** What a worker could send something with. */
+const OF_WORKER = ['fetch', 'XMLHttpRequest', 'WebSocket', 'WebSocketStream', 'WebTransport', 'EventSource', 'Worker', 'importScripts', 'BroadcastChannel', 'RTCPeerConnection', 'FontFace', 'Notification', 'indexedDB', 'caches'];
+
+/** What of the page no content security policy binds. */
+const OF_PAGE = ['RTCPeerConnection', 'webkitRTCPeerConnection', 'open', 'Notification'];
+
+/**
+ * From when on the page needs nothing any more; the policy it came with still holds beside it. One kind of request that it
+ * allowed would let `<link rel="prefetch">` through as well.
+ */
+const SEALED = "default-src 'none'; form-action 'none'; base-uri 'none'";
+
 /**
  * Takes away every way out of this worker, once all it needs is here. The policy of the page does not reach into a
  * worker on servers that send no headers; this does. (`import()` cannot be taken away, but only our own script could call it.)
  */
 export function seal() {
-  const scope = /** @type {any} */ (globalThis);
-  for (const name of ['fetch', 'XMLHttpRequest', 'WebSocket', 'WebSocketStream', 'WebTransport', 'EventSource', 'Worker', 'importScripts', 'BroadcastChannel', 'RTCPeerConnection', 'indexedDB', 'caches']) {
-    try {
-      Object.defineProperty(scope, name, { value: undefined, configurable: false, writable: false });
-    } catch {
-      scope[name] = undefined;
+  take(OF_WORKER);
+}
+
+/** Takes away every way out of the page, once all it needs is here. */
+export function sealPage() {
+  take(OF_PAGE);
+  const policy = document.createElement('meta');
+  policy.httpEquiv = 'Content-Security-Policy';
+  policy.content = SEALED;
+  document.head.append(policy);
+  // No policy binds where a page goes, and an address can carry data. Browsers without this API let it go.
+  /** @type {any} */ (globalThis).navigation?.addEventListener('navigate', (/** @type {any} */ event) => {
+    const { cancelable, hashChange, navigationType, downloadRequest, destination } = event;
+    const saves = downloadRequest !== null && destination.url.startsWith('blob:');
+    if (cancelable && !hashChange && !saves && navigationType !== 'reload') event.preventDefault();
+  });
+}
+
+/** @param {string[]} names */
+function take(names) {
+  for (const name of names) {
+    // Interfaces lie on the scope itself, functions on its prototypes too.
+    for (let owner = /** @type {any} */ (globalThis); owner; owner = Object.getPrototypeOf(owner)) {
+      if (owner !== globalThis && !Object.hasOwn(owner, name)) continue;
+      try {
+        Object.defineProperty(owner, name, { value: undefined, configurable: false, writable: false });
+      } catch {
+        owner[name] = undefined;
+      }
     }
   }
 }

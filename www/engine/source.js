@@ -8,9 +8,32 @@
 /** The WebGPU engine can be fetched; the single-file page goes without. */
 export const hasGpuEngine = true;
 
+/** @param {string} name */
+const besides = (name) => new URL(`../${name}.js`, import.meta.url).href;
+
+/** @type {{createScriptURL(plain: string): any}|null} */
+let policy = null;
+
+/**
+ * An address as the browser takes it for a script. Under Trusted Types it takes none but those that this policy lets through.
+ *
+ * @param {string} address
+ */
+export function scriptAddress(address) {
+  policy ??= /** @type {any} */ (globalThis).trustedTypes?.createPolicy('ictus', { createScriptURL: known }) ?? { createScriptURL: (plain) => plain };
+  return policy?.createScriptURL(address);
+}
+
+/** @param {string} address */
+function known(address) {
+  const { href } = new URL(address, document.baseURI);
+  if (![besides('worker'), besides('gpu-worker'), new URL('sw.js', document.baseURI).href].includes(href)) throw new TypeError(`${href} is no script of this page`);
+  return href;
+}
+
 /** @param {'worker'|'gpu-worker'} name */
 export function startWorker(name) {
-  return new Worker(new URL(`../${name}.js`, import.meta.url), { type: 'module', name });
+  return new Worker(scriptAddress(besides(name)), { type: 'module', name });
 }
 
 /**

@@ -3,6 +3,7 @@
  * `cargo xtask dist` turns it on, with the meta element `offline`; `cargo xtask serve` shows the sources as they are now.
  */
 import { byId, h } from '../dom.js';
+import { scriptAddress } from '../engine/source.js';
 
 /** A server that does not answer must not keep the page waiting: what is kept is whole. */
 const UPDATE_PATIENCE_MS = 5000;
@@ -18,7 +19,7 @@ export async function keepOffline(gpu) {
   const workers = navigator.serviceWorker;
   if (!wanted || !workers) return;
   try {
-    const registration = await workers.register('sw.js', { updateViaCache: 'none' });
+    const registration = await workers.register(scriptAddress('sw.js'), { updateViaCache: 'none' });
     if (registration.active) await Promise.race([update(registration), new Promise((resolve) => setTimeout(resolve, UPDATE_PATIENCE_MS))]);
     else await leaves(registration.installing, ['installing', 'installed', 'activating']);
     if (registration.waiting) offer(registration.waiting);

@@ -52,9 +52,12 @@ const script = await bundle({
   format: 'esm',
   plugins: [replaced('engine/source.js', `
     export const hasGpuEngine = false;
+    // Whatever it is asked for, it gives the address of the one script that is inside.
+    const inside = () => URL.createObjectURL(new Blob([${JSON.stringify(worker)}], { type: 'text/javascript' }));
+    const policy = globalThis.trustedTypes?.createPolicy('ictus', { createScriptURL: inside }) ?? { createScriptURL: inside };
+    export const scriptAddress = () => policy.createScriptURL('');
     export function startWorker(name) {
-      const address = URL.createObjectURL(new Blob([${JSON.stringify(worker)}], { type: 'text/javascript' }));
-      return new Worker(address, { name });
+      return new Worker(scriptAddress(), { name });
     }
     const unpacked = (text) => new Response(new Blob([Uint8Array.from(atob(text), (byte) => byte.charCodeAt(0))]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
     export const carriedEngine = async () => WebAssembly.compile(await unpacked(${JSON.stringify(await packed('pkg/cpu/ictus_bg.wasm'))}));
@@ -87,6 +90,8 @@ const policy = [
   'img-src data: blob:',
   "form-action 'none'",
   "base-uri 'none'",
+  "require-trusted-types-for 'script'",
+  'trusted-types ictus',
 ].join('; ');
 
 replace(/(http-equiv="Content-Security-Policy" content=")[^"]*"/, (start) => `${start}${policy}"`);
