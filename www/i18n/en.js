@@ -307,7 +307,7 @@ export const en = {
   'tour.help.text': 'Under "?" are all keys, how it works step by step, and this tour. The badge shows what computes, with all details. Remember: research only, never for deciding about a patient.',
   dicom: 'Save as DICOM',
   'dicom.burned': 'Research only, not for diagnosis',
-  'dicom.text': 'Key slices as pictures (Secondary Capture), plain and with the evidence, and a structured report. All say that they are for research only and not for diagnosis. The texts in them are English.',
+  'dicom.text': 'Key slices as pictures (Secondary Capture), plain and with the evidence, and a structured report. All say that they are for research only and not for diagnosis. The report is in English.',
   'dicom.identity': 'Nothing in them names the patient: no name, no number, no file name, no date of the scan, a study of their own. Words that are burned into the slices themselves stay there: look at the pictures.',
   'dicom.id': 'Patient ID, only if you want it in the files',
   'dicom.id.text': 'A pseudonym is safer. Left empty, there is none.',

@@ -308,7 +308,7 @@ export const it = {
   'tour.help.text': 'Sotto “?” ci sono tutti i tasti, come funziona passo per passo, e questo giro. Il distintivo mostra che cosa calcola, con tutti i dettagli. Ricorda: solo per ricerca, mai per decidere su un paziente.',
   dicom: 'Salva come DICOM',
   'dicom.burned': 'Solo per ricerca, non per diagnosi',
-  'dicom.text': 'Le sezioni chiave come immagini (Secondary Capture), senza mappa e con gli indizi, e un referto strutturato. Tutti dicono che sono solo per ricerca e non per diagnosi. I testi al loro interno sono in inglese.',
+  'dicom.text': 'Le sezioni chiave come immagini (Secondary Capture), senza mappa e con gli indizi, e un referto strutturato. Tutti dicono che sono solo per ricerca e non per diagnosi. Il referto è in inglese.',
   'dicom.identity': 'Nulla in essi nomina il paziente: nessun nome, nessun numero, nessun nome di file, nessuna data dell’esame, uno studio a sé. Le parole impresse nelle sezioni stesse restano: guarda le immagini.',
   'dicom.id': 'ID del paziente, solo se lo vuoi nei file',
   'dicom.id.text': 'Uno pseudonimo è più sicuro. Se resta vuoto, non c’è.',

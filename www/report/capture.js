@@ -1,5 +1,5 @@
 import { h } from '../dom.js';
-import { t } from '../i18n/i18n.js';
+import { percent, t } from '../i18n/i18n.js';
 import { en } from '../i18n/en.js';
 import { sidesOf } from '../viewer/geometry.js';
 import { keySlice } from '../viewer/keyslice.js';
@@ -41,7 +41,7 @@ export function captureOf({ report, view, slices, synthetic }, { position, slice
   const words = [...new Set([String(en['dicom.burned']), t('dicom.burned')])].join(' · ');
   const model = report?.model ? `ictus ${report.model.name} ${report.model.version}` : 'ictus';
   write(context, words.toLocaleUpperCase(), width / 2, BAND_PX / 2, 'center', width - 16);
-  write(context, [`${position + 1} / ${slices}`, score === null ? '' : `${Math.round(100 * score)} %`, model, synthetic ? t('synthetic.short') : ''].filter(Boolean).join('  ·  '), width / 2, height - BAND_PX / 2, 'center', width - 16);
+  write(context, [t('film.slice', { z: position + 1, n: slices }), score === null ? '' : `${t('film.score')}: ${percent(score)}`, model, synthetic ? t('synthetic.short') : ''].filter(Boolean).join('  ·  '), width / 2, height - BAND_PX / 2, 'center', width - 16);
   const { data } = context.getImageData(0, 0, width, height);
   const rgb = new Uint8Array(width * height * 3);
   for (let from = 0, to = 0; to < rgb.length; from += 4, to += 3) rgb.set(data.subarray(from, from + 3), to);
