@@ -230,7 +230,7 @@ export const it = {
   'privacy.by.worker': 'worker',
   'privacy.by.gpu': 'worker della GPU',
   'privacy.by.service': 'service worker',
-  'privacy.policy': 'Una content security policy vieta a questa pagina ogni altra origine e, quando è pronta, una seconda le vieta ogni richiesta, anche al proprio server. Le scansioni restano solo in memoria e spariscono chiudendo la scheda; tema, lingua e tasti sono ricordati in questo browser, e così che hai visto la guida.',
+  'privacy.policy': 'Una content security policy vieta a questa pagina ogni altra origine e, quando è pronta, una seconda le vieta ogni richiesta, anche al proprio server. Le scansioni restano solo in memoria e spariscono chiudendo la scheda; tema, lingua e tasti sono ricordati in questo browser, e il fatto che hai visto il giro.',
 
   keys: 'Tasti e aiuto',
   'keys.title': 'Tasti e aiuto (?)',
