@@ -46,7 +46,7 @@
  * @typedef {object} ModelChoice A model that can be chosen.
  * @property {string} key
  * @property {string} name
- * @property {string} file Its name; that of a person's own file names it too.
+ * @property {string} file Name of its file.
  * @property {Record<string, string>} says What it is, in each language; nothing for a person's own file.
  * @property {boolean} own The person gave it.
  * @property {Model|null} card `null` where its file is missing or cannot be used.

@@ -212,18 +212,21 @@ const methods = {
   /**
    * Answers a scan with another model, on the CPU; its slices and maps are then asked for with `beside`.
    *
-   * @param {{id: number, bytes: ArrayBuffer, method: 'addFiles'|'addSample', options: any, from: number, named: boolean}} other
+   * @param {{scan: import('./types.js').FoundScan, bytes: ArrayBuffer, method: 'addFiles'|'addSample', options: any, from: number, named: boolean}} other
    *   `method` and `options` are how the scan came in, and `from` the number that the first of its drop has.
    */
-  async screenBeside({ id, bytes, method, options, from, named }) {
+  async screenBeside({ scan, bytes, method, options, from, named }) {
+    const { id } = scan;
     closeBeside();
     const mine = { engine: /** @type {Engine} */ (new glue.Engine()), busy: true, closed: false };
     beside = mine;
     try {
       const model = JSON.parse(mine.engine.load_model(new Uint8Array(bytes)));
       mine.engine.number_from(from);
-      if (method === 'addFiles') mine.engine.add_files(options.paths, options.files);
-      else mine.engine.add_sample(options.index);
+      /** @type {Found} */
+      const found = JSON.parse(method === 'addFiles' ? mine.engine.add_files(options.paths, options.files) : mine.engine.add_sample(options.index));
+      // Files can be changed by now; what is not the same scan must not be taken for it.
+      if (!found.scans.some((one) => one.id === id && one.name === scan.name && one.slices === scan.slices)) throw { code: 'unknown_scan', message: 'The files of this scan are not what they were. Drop it again.' };
       if (named) mine.engine.use_named_order(id, true);
       const tell = teller('beside', id);
       /** @type {(step: string, done: number, total: number) => boolean} */

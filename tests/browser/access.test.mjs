@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { PATIENCE_MS, eventually, openPage, phantom, predict, scratch } from './harness.mjs';
+import { otherWeights } from './weights.mjs';
 
 const timeout = 2 * PATIENCE_MS;
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -73,6 +74,16 @@ test('no state of the page has a fault that axe-core finds', { timeout }, async 
   await page.click('#tour-again');
   await hold(page, 'tour');
   await page.keyboard.press('Escape');
+  await page.click('#open-compare');
+  await page.locator('#compare-points').waitFor();
+  await hold(page, 'compare');
+  await page.keyboard.press('Escape');
+  for (const [what, weights, shown] of [['weights refused', letter, '#not-used'], ['models to choose from', otherWeights(join(scratch(t), 'mine.safetensors'), { name: 'mine' }), '.choices']]) {
+    await page.setInputFiles('#choose-weights', weights);
+    await page.locator(shown).waitFor();
+    await hold(page, what);
+    await page.keyboard.press('Escape');
+  }
   await page.click('#language');
   await eventually(async () => assert.equal(await page.evaluate(() => document.documentElement.lang), 'it'));
   await eventually(async () => assert.match(await page.locator('#answer').innerText(), /Emorragia probabile/));

@@ -128,5 +128,8 @@ test('at the width of a phone the two stand below each other, and nothing is cut
   const wide = await page.evaluate(() => [...document.querySelectorAll('#compare *')].filter((element) => element.getBoundingClientRect().right > innerWidth + 1).map(({ className, tagName }) => `${tagName}.${className}`));
   assert.deepEqual(wide, []);
   await page.click('#compare-close');
+  await page.setInputFiles('#choose-weights', otherWeights(join(scratch(t), 'mine.safetensors'), { name: 'mine with a name that is long' }));
+  await page.locator('.choices').waitFor();
+  assert.ok(await page.evaluate(() => document.querySelector('#model .sheet-body').scrollWidth <= document.querySelector('#model').clientWidth));
   assert.deepEqual(opened.errors, []);
 });

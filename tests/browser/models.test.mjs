@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { PATIENCE_MS, eventually, openPage, phantom, scratch } from './harness.mjs';
+import { pathToFileURL } from 'node:url';
+import { PATIENCE_MS, SITE, eventually, openPage, phantom, scratch } from './harness.mjs';
 import { SHIPPED, otherWeights } from './weights.mjs';
 
 const timeout = PATIENCE_MS;
@@ -123,6 +124,42 @@ test('the models that the page lists can be chosen without a request; one that i
   // The missing file is the one error.
   assert.deepEqual(opened.errors.filter((error) => !/404/.test(error)), []);
   assert.deepEqual(await opened.requestsSinceReady(), []);
+});
+
+test('the GPU answers with the model that it holds, the CPU with another, and the page says which', { timeout: 2 * timeout }, async (t) => {
+  const opened = await openPage(t, { backend: 'webgpu' });
+  const { page } = opened;
+  const answered = async (sample) => {
+    await page.evaluate((sample) => document.querySelector(`[data-sample="${sample}"]`).click(), sample);
+    return (await opened.answers(sample + 1)).at(-1).backend;
+  };
+  const badge = (words) => eventually(async () => assert.match(await page.locator('#engine-text').innerText(), words));
+  assert.equal(await answered(0), 'webgpu');
+  await page.setInputFiles('#choose-weights', otherWeights(join(scratch(t), 'mine.safetensors'), { name: 'mine' }));
+  await eventually(async () => assert.match(await page.locator('#model-title').innerText(), /mine/));
+  await badge(/CPU/);
+  assert.equal(await answered(1), 'cpu');
+  await page.locator('#model input').first().check();
+  await badge(/WebGPU/);
+  assert.equal(await answered(2), 'webgpu');
+  assert.deepEqual(opened.errors, []);
+  assert.deepEqual(await opened.requestsSinceReady(), []);
+});
+
+test('the page in one file carries its models and takes a weights file, too', { timeout }, async (t) => {
+  const opened = await openPage(t, { url: pathToFileURL(join(SITE, 'ictus.html')).href });
+  const { page } = opened;
+  await page.setInputFiles('#choose-weights', otherWeights(join(scratch(t), 'mine.safetensors'), { name: 'mine' }));
+  await eventually(async () => assert.match(await page.locator('#model-title').innerText(), /mine/));
+  await page.keyboard.press('Escape');
+  await page.locator('[data-sample="1"]').click();
+  const [answer] = await opened.answers();
+  assert.equal(answer.outcome, 'classified');
+  assert.match(await page.locator('#open-model').innerText(), /mine/);
+  await page.click('#open-compare');
+  await page.locator('#compare-points').waitFor();
+  assert.deepEqual(opened.errors, []);
+  assert.deepEqual(opened.requests.filter(({ url }) => /^https?:/.test(url)), []);
 });
 
 test('the list of models names files that are there, and says in every language what they are', async () => {

@@ -50,7 +50,8 @@ class Worker {
     return { module: {}, samples: [] };
   }
 
-  loadModel() {
+  loadModel({ bytes }) {
+    this.weights = bytes;
     return { model: {}, bytes: new ArrayBuffer(8), difference: 0, selfTestMs: 0 };
   }
 
@@ -79,6 +80,10 @@ class Worker {
   remove({ id }) {
     this.scans.delete(id);
   }
+
+  screenBeside(how) {
+    return { ...how, weights: this.weights };
+  }
 }
 
 const add = async (...files) => (await page.session.add('addFiles', { paths: files, files })).scans.map(({ id }) => id);
@@ -93,7 +98,7 @@ beforeEach(async () => {
   const session = new Session((event) => events.push(event));
   page = { session, events };
   await session.start();
-  await session.loadModel();
+  await session.loadModel('first', true);
   await session.prepareSpares();
 });
 
@@ -118,6 +123,17 @@ test('a fresh engine reads in the order that was asked for, and holds nothing th
   await assert.rejects(open(c), coded('unknown_scan'));
   const [d] = await add('d');
   assert.ok(d > c, `the number ${d} was used before`);
+});
+
+test('a fresh engine has the model that was chosen last; another one beside it gets the scan as it came in', async () => {
+  await add('a');
+  const [b, c] = await add('b', 'c');
+  await page.session.loadModel('chosen', false);
+  await page.session.useNamedOrder(c, true);
+  await crash();
+  const { weights, bytes, scan, from, named, method, options } = await page.session.screenBeside(c, 'beside');
+  assert.deepEqual([weights, bytes, scan.name, from, named, method, options.files], ['chosen', 'beside', 'c', b, true, 'addFiles', ['b', 'c']]);
+  await assert.rejects(page.session.screenBeside(99, 'beside'), coded('unknown_scan'));
 });
 
 test('a scan that is not found again is lost, and nothing else gets its number', async () => {

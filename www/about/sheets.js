@@ -127,11 +127,11 @@ function choiceOf({ model, models, trying, notUsed, language }, onUse) {
     trying !== '' && h('p', { id: 'trying', role: 'status' }, t('model.trying', { file: trying })),
     // One alone is no choice.
     models.length > 1 && h('fieldset.choices', {}, h('legend', {}, t('model.choose')), ...models.map(({ key, name, file, says, own, card }) => {
-      const button = /** @type {HTMLInputElement} */ (h('input', { type: 'radio', name: 'model', id: key, value: key, disabled: !card || trying !== '' }));
+      const button = /** @type {HTMLInputElement} */ (h('input', { type: 'radio', name: 'model', id: key, value: key, disabled: !card }));
       button.checked = card !== null && card.sha256 === model?.sha256;
       button.addEventListener('change', () => onUse(key));
       const words = !card ? t('model.missing') : own ? t('model.own', { file }) : (says[language] ?? says.en ?? '');
-      return h('label.choice', {}, button, h('span', {}, h('strong', {}, own || !card ? name : `${name} ${card.version}`), ' ', h('span.quiet', {}, words)));
+      return h('label.choice', {}, button, h('span', {}, h('strong', {}, card ? `${name} ${card.version}` : name), ' ', h('span.quiet', {}, words)));
     })),
     h('p.saving', {}, h('button.button.small', { type: 'button', id: 'own-model', 'data-choose': 'weights' }, t('model.file'))),
     h('p.quiet', {}, t('model.file.text')),

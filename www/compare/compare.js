@@ -82,7 +82,7 @@ export class Compare {
     /** @type {(label: string, options: HTMLElement[]) => HTMLElement|null} */
     const group = (label, options) => (options.length > 0 ? h('optgroup', { label: t(label) }, ...options) : null);
     this.choice.replaceChildren(...[
-      group('compare.models', models.map((model) => h('option', { value: model.key }, model.own ? `${model.name} (${model.file})` : model.name))),
+      group('compare.models', models.map((model) => h('option', { value: model.key }, `${model.name} ${model.card?.version}${model.own ? ` (${model.file})` : ''}`))),
       group('compare.scans', scans.map((scan) => h('option', { value: scan.key }, scan.name))),
     ].filter((part) => part !== null));
     translate(this.dialog);
@@ -122,8 +122,10 @@ export class Compare {
     for (const side of this.sides) side.close();
     this.says.replaceChildren();
     const { id, view, report } = row;
-    a.show(model ? nameOf(report) : row.name, model ? '' : nameOf(report), { report, view }, (z) => this.source.slice(id, z, view.evidence), () => this.#redraw());
-    b.title(model ? `${model.card?.name} ${model.card?.version}` : (scan?.name ?? ''), '');
+    if (!model) this.source.closeBeside();
+    const own = models.find(({ own: given, card }) => given && card?.sha256 === report.model?.sha256);
+    a.show(model ? nameOf(report) : row.name, model ? (own?.file ?? '') : nameOf(report), { report, view }, (z) => this.source.slice(id, z, view.evidence), () => this.#redraw());
+    b.title(model ? `${model.name} ${model.card?.version}` : (scan?.name ?? ''), '');
     b.wait(t('step.start'));
     this.#draw();
     try {

@@ -75,9 +75,10 @@ export class Session {
    */
   async screenBeside(id, bytes) {
     const drop = this.#given.find(({ scans }) => scans.some((scan) => scan.id === id));
-    if (!drop) throw { code: 'unknown_scan', message: 'This scan is not open any more. Drop it again.' };
+    const scan = drop?.scans.find((one) => one.id === id);
+    if (!drop || !scan) throw { code: 'unknown_scan', message: 'This scan is not open any more. Drop it again.' };
     const { method, options, scans } = drop;
-    return this.call('screenBeside', { id, bytes, method, options, from: scans[0]?.id, named: this.#named.has(id) });
+    return this.call('screenBeside', { scan, bytes, method, options, from: scans[0]?.id, named: this.#named.has(id) });
   }
 
   prepareSpares() {

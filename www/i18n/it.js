@@ -395,6 +395,7 @@ export const it = {
   'code.container_too_large': 'Lo zip contiene troppo. Estrailo e trascina la cartella della scansione.',
   'code.empty_container': 'Lo zip è vuoto.',
   'code.network_failed': 'La rete non ha potuto calcolare. Riprova.',
+  'code.unknown_scan': 'Questa scansione non è più aperta, o i suoi file sono cambiati. Trascinala di nuovo.',
   'code.weights': 'Non è un file di pesi per questa pagina, oppure è stato modificato.',
   'code.weights_too_large': 'Il file è troppo grande per essere di pesi.',
   'code.weights_missing': 'Non si sono potuti scaricare i pesi della rete. Le sezioni si possono guardare, ma non avere risposta.',

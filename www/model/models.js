@@ -119,7 +119,7 @@ export class Models {
       });
       const card = await this.#use(bytes);
       // The same file twice, or one that the page came with, is listed once.
-      if (!this.store.state.models.some((one) => one.card?.sha256 === card.sha256)) this.#list({ name: `${card.name} ${card.version}`, file: file.name, says: {}, own: true, card }, bytes);
+      if (!this.store.state.models.some((one) => one.card?.sha256 === card.sha256)) this.#list({ name: card.name, file: file.name, says: {}, own: true, card }, bytes);
     });
   }
 
