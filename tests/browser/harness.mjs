@@ -67,6 +67,8 @@ export async function openPage(t, { url = URL_OF_PAGE, backend, gpu = backend ==
   page.setDefaultTimeout(PATIENCE_MS);
   const opened = new Page(browser, page, netLog);
   await page.addInitScript(() => {
+    globalThis.drops = 0;
+    addEventListener('drop', () => { globalThis.drops += 1; }, true);
     const look = () => {
       if (document.body?.dataset.phase === 'ready') globalThis.readyAt ??= Date.now();
     };
@@ -92,13 +94,20 @@ class Page {
     page.on('pageerror', (error) => this.errors.push(String(error)));
   }
 
-  /** Drags files and folders from the desktop onto the page. */
+  /**
+   * Drags files and folders from the desktop onto the page. Where a new line of the list comes under the pointer in the middle
+   * of it, the browser forgets the drag, and the hand does it again.
+   */
   async drop(...paths) {
     const session = await this.page.context().newCDPSession(this.page);
     const data = { items: [], files: paths, dragOperationsMask: 1 };
-    for (const type of ['dragEnter', 'dragOver', 'drop']) {
-      await session.send('Input.dispatchDragEvent', { type, x: 160, y: 300, data });
-    }
+    const before = await this.page.evaluate(() => globalThis.drops);
+    const arrived = () => this.page.waitForFunction((before) => globalThis.drops > before, before, { timeout: PATIENCE_MS / 20 }).then(() => true, () => false);
+    do {
+      for (const type of ['dragEnter', 'dragOver', 'drop']) {
+        await session.send('Input.dispatchDragEvent', { type, x: 160, y: 300, data });
+      }
+    } while (!await arrived());
     await session.detach();
   }
 
