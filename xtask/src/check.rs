@@ -1,10 +1,12 @@
 //! `cargo xtask check`: everything that is held without running the code.
 
+use crate::dist;
 use crate::error::{Error, Result};
 use crate::process::{self, cargo};
 use crate::progress;
 use crate::setup::wasm_target::WasmTarget;
 use crate::setup::{linters, node};
+use crate::supply::Supply;
 use crate::wasm::{self, Engine, megabytes};
 use crate::workspace::Workspace;
 use std::process::Command;
@@ -15,14 +17,17 @@ pub(crate) const WHOLE: [&str; 3] = ["--workspace", "--features", "ictus-trainer
 /// Runs every check, also after one has failed, and names those that failed.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     type Check = (&'static str, fn(&Workspace) -> Result<()>);
-    let checks: [Check; 8] = [
+    let checks: [Check; 11] = [
         ("format", format),
         ("spelling", spelling),
         ("licences, sources and advisories of dependencies", dependencies),
+        ("advisories of the tools' npm packages", npm_advisories),
+        ("licence texts of what is shipped", shipped),
         ("lints", lints),
         ("lints of the wasm engines", wasm_lints),
         ("documentation", documentation),
         ("sizes of the wasm engines", sizes),
+        ("the same site from the same input", same_bytes),
         ("types of the page's scripts", types),
     ];
     let mut failed = Vec::new();
@@ -62,6 +67,32 @@ fn dependencies(workspace: &Workspace) -> Result<()> {
     process::run(deny().args(["check", "--disable-fetch", "advisories"]))
 }
 
+/// None of them is shipped, but they run where the site is made.
+fn npm_advisories(workspace: &Workspace) -> Result<()> {
+    node::ready(workspace)?;
+    let npm = process::find(&["npm"]).unwrap_or_else(|| "npm".into());
+    let mut audit = Command::new(npm);
+    audit.current_dir(&workspace.root).args(["audit", "--package-lock-only", "--json", "--cache"]);
+    let printed = match process::capture(audit.arg(workspace.cache.join("npm"))) {
+        Ok(_) => return Ok(()),
+        Err(error) => error.to_string(),
+    };
+    // Both failures are JSON on standard output; only a verdict counts the vulnerabilities.
+    if printed.contains("\"auditReportVersion\"") {
+        return Err(Error::Failed { what: "npm audit", which: printed });
+    }
+    let why = printed.lines().find_map(|line| line.trim().strip_prefix("\"message\":")).unwrap_or("no answer");
+    println!(
+        "NOT CHECKED: advisories of npm packages, because the registry gave none: {}",
+        why.trim_matches([' ', ',', '"'])
+    );
+    Ok(())
+}
+
+fn shipped(workspace: &Workspace) -> Result<()> {
+    Supply::gather(workspace, &Engine::ALL).map(drop)
+}
+
 fn lints(workspace: &Workspace) -> Result<()> {
     process::run(cargo(&workspace.root).arg("clippy").args(WHOLE).args(["--all-targets", "--", "-Dwarnings"]))
 }
@@ -95,6 +126,17 @@ fn sizes(workspace: &Workspace) -> Result<()> {
         }
     }
     if over.is_empty() { Ok(()) } else { Err(Error::Failed { what: "size", which: over.join("; ") }) }
+}
+
+/// Binding, packing and putting together, without compiling again.
+fn same_bytes(workspace: &Workspace) -> Result<()> {
+    let target = WasmTarget::ready(workspace)?;
+    Engine::ALL.into_iter().try_for_each(|engine| wasm::build(workspace, &target, engine))?;
+    let differing = dist::reproduce(workspace, &Engine::ALL)?;
+    if differing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Failed { what: "making the site twice", which: format!("these files differ: {}", differing.join(", ")) })
 }
 
 fn types(workspace: &Workspace) -> Result<()> {

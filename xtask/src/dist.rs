@@ -6,6 +6,8 @@
 //! manifest.webmanifest, icon.svg
 //! <version>/..           everything else: never changes under its name
 //! ictus.html             the whole page in one file, for a USB stick
+//! NOTICE.html            licences of what the page is made of
+//! sbom.cdx.json          the same for machines
 //! SHA256SUMS             for `sha256sum --check`
 //! *.gz, *.br             the same files compressed, for servers that take them
 //! ```
@@ -16,6 +18,7 @@ use crate::progress;
 use crate::setup::node;
 use crate::setup::wasm_target::WasmTarget;
 use crate::site::PKG;
+use crate::supply::{NOTICE, SBOM, Supply};
 use crate::wasm::{self, Engine, megabytes};
 use crate::workspace::Workspace;
 use base64::Engine as _;
@@ -23,7 +26,7 @@ use base64::prelude::BASE64_STANDARD;
 use clap::Args;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,9 +63,7 @@ pub(crate) fn dist(workspace: &Workspace, arguments: &DistArguments) -> Result<(
     let site = arguments.out.clone().unwrap_or_else(|| workspace.target.join("site"));
     let fresh = site.with_extension("new");
     assemble(workspace, engines, &fresh)?;
-    progress::timed("compressing", || {
-        process::run(node(workspace)?.arg(workspace.root.join("xtask/js/compress.mjs")).arg(&fresh))
-    })?;
+    progress::timed("compressing", || compress(workspace, &fresh))?;
     remove(&site)?;
     fs::rename(&fresh, &site).doing("move into place", &site)?;
     let single = site.join(SINGLE);
@@ -70,6 +71,37 @@ pub(crate) fn dist(workspace: &Workspace, arguments: &DistArguments) -> Result<(
     progress::stage(format_args!("the site is in {}; upload the folder to any static host", site.display()));
     progress::stage(format_args!("the page in one file, {}, is {}", megabytes(bytes), single.display()));
     Ok(())
+}
+
+/// Binds the engines and puts the site together once more, twice, from what is compiled, and says which files differ.
+pub(crate) fn reproduce(workspace: &Workspace, engines: &[Engine]) -> Result<Vec<String>> {
+    let mut made = Vec::new();
+    for time in ["first", "second"] {
+        let target = workspace.target.join("twice").join(time);
+        remove(&target)?;
+        let apart = Workspace { root: workspace.root.clone(), target, cache: workspace.cache.clone() };
+        for &engine in engines {
+            wasm::bind_compiled(workspace, engine, &engine.folder(&apart))?;
+        }
+        let site = apart.target.join("site");
+        assemble(&apart, engines, &site)?;
+        compress(&apart, &site)?;
+        let mut files = Files::new();
+        read(&site, "", &mut files)?;
+        made.push(files);
+    }
+    remove(&workspace.target.join("twice"))?;
+    Ok(made.first().zip(made.last()).map(|(first, second)| differing(first, second)).unwrap_or_default())
+}
+
+/// Paths that only one has, or that have other bytes.
+fn differing(first: &Files, second: &Files) -> Vec<String> {
+    let paths: BTreeSet<&String> = first.keys().chain(second.keys()).collect();
+    paths.into_iter().filter(|&path| first.get(path) != second.get(path)).cloned().collect()
+}
+
+fn compress(workspace: &Workspace, site: &Path) -> Result<()> {
+    process::run(node(workspace)?.arg(workspace.root.join("xtask/js/compress.mjs")).arg(site))
 }
 
 /// Puts the site together in the folder `site`, which is replaced, from engines that are built.
@@ -80,7 +112,10 @@ pub(crate) fn assemble(workspace: &Workspace, engines: &[Engine], site: &Path) -
         read(&engine.folder(workspace), &format!("{PKG}/{}/", engine.name()), &mut sources)?;
     }
     sources.retain(|path, _| !FOR_AUTHORS.iter().any(|ending| path.ends_with(ending)));
-    let (version, files) = versioned(sources)?;
+    let (version, mut files) = versioned(sources)?;
+    let supply = Supply::gather(workspace, engines)?;
+    files.insert(NOTICE.to_owned(), supply.notice());
+    files.insert(SBOM.to_owned(), supply.sbom(&version));
 
     remove(site)?;
     for (path, bytes) in &files {
@@ -93,7 +128,9 @@ pub(crate) fn assemble(workspace: &Workspace, engines: &[Engine], site: &Path) -
             .arg(site.join(&version))
             .arg(site.join(SINGLE)),
     )?;
-    let single = fs::read(site.join(SINGLE)).doing("read", &site.join(SINGLE))?;
+    let mut single = fs::read(site.join(SINGLE)).doing("read", &site.join(SINGLE))?;
+    single.extend(supply.comment().into_bytes());
+    write(&site.join(SINGLE), &single)?;
     let all = files.iter().map(|(path, bytes)| (path.as_str(), bytes)).chain([(SINGLE, &single)]);
     let sums = all.fold(String::new(), |mut sums, (path, bytes)| {
         // Writing to a String cannot fail.
@@ -156,7 +193,7 @@ fn integrity(bytes: &[u8]) -> String {
     format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(bytes)))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");
@@ -243,6 +280,16 @@ mod tests {
         // From `printf gpu | openssl dgst -sha256 -binary | base64`.
         let known = "sha256-48W6UduoWrDJkNteMJ9Ne9soJHD7Aq7nW5AiwTmekcg=";
         assert_eq!(site["gpu"][format!("{version}/pkg/gpu/x.wasm")], known);
+    }
+
+    #[test]
+    fn files_that_differ_or_are_missing_are_named() {
+        let mut changed = sources();
+        changed.insert("app.js".to_owned(), b"walk();".to_vec());
+        changed.remove("icon.svg");
+        assert_eq!(differing(&sources(), &changed), ["app.js", "icon.svg"]);
+        assert_eq!(differing(&changed, &sources()), ["app.js", "icon.svg"]);
+        assert!(differing(&changed, &changed.clone()).is_empty());
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(crate) enum Error {
     Bind { path: PathBuf, why: String },
     #[error("{} could not be made smaller: {why}", path.display())]
     Pack { path: PathBuf, why: String },
+    #[error("what is shipped of `{name}` could not be told: {why}")]
+    Supply { name: String, why: String },
     #[error("{what} failed: {which}")]
     Failed { what: &'static str, which: String },
     #[error("could not listen on 127.0.0.1:{port}: {why}; choose another with --port")]

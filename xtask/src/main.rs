@@ -13,6 +13,7 @@ mod progress;
 mod serve;
 mod setup;
 mod site;
+mod supply;
 mod test;
 mod wasm;
 mod workspace;

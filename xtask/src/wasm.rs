@@ -68,10 +68,7 @@ pub(crate) fn build(workspace: &Workspace, target: &WasmTarget, engine: Engine) 
     if !is_bound(workspace, engine, &compiled) {
         let folder = engine.folder(workspace);
         let fresh = workspace.engines().join(format!("{}.new", engine.name()));
-        remove(&fresh)?;
-        fs::create_dir_all(&fresh).doing("create", &fresh)?;
-        bind(&compiled, &fresh)?;
-        pack::pack(&fresh.join(WASM))?;
+        bind_compiled(workspace, engine, &fresh)?;
         remove(&folder)?;
         fs::rename(&fresh, &folder).doing("move into place", &folder)?;
     }
@@ -90,14 +87,30 @@ fn is_bound(workspace: &Workspace, engine: Engine, compiled: &Path) -> bool {
 }
 
 fn compile(workspace: &Workspace, target: &WasmTarget, engine: Engine) -> Result<PathBuf> {
-    // Both engines are called alike, so that in one folder each would undo the other.
-    let folder = workspace.target.join(format!("{}-engine", engine.name()));
+    let folder = target_folder(workspace, engine);
     progress::timed(format!("compiling the {} engine to wasm", engine.name()), || {
         let mut cargo = target.cargo(&workspace.root, "build");
         cargo.args(["--package", "ictus", "--lib", "--profile", PROFILE, "--features", engine.features()]);
         crate::process::run(cargo.arg("--target-dir").arg(&folder))
     })?;
-    Ok(folder.join(format!("wasm32-unknown-unknown/{PROFILE}/{NAME}.wasm")))
+    Ok(compiled(workspace, engine))
+}
+
+/// Both engines are called alike, so that in one folder each would undo the other.
+fn target_folder(workspace: &Workspace, engine: Engine) -> PathBuf {
+    workspace.target.join(format!("{}-engine", engine.name()))
+}
+
+fn compiled(workspace: &Workspace, engine: Engine) -> PathBuf {
+    target_folder(workspace, engine).join(format!("wasm32-unknown-unknown/{PROFILE}/{NAME}.wasm"))
+}
+
+/// Binds an engine that is compiled into `folder`, which is replaced.
+pub(crate) fn bind_compiled(workspace: &Workspace, engine: Engine, folder: &Path) -> Result<()> {
+    remove(folder)?;
+    fs::create_dir_all(folder).doing("create", folder)?;
+    bind(&compiled(workspace, engine), folder)?;
+    pack::pack(&folder.join(WASM))
 }
 
 fn bind(compiled: &Path, folder: &Path) -> Result<()> {
