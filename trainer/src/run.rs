@@ -2,6 +2,7 @@
 
 use crate::data::{Case, CaseRecord, Dataset, Source};
 use crate::files::write_whole;
+use crate::learn::distill::Teachers;
 use crate::learn::epoch::EpochFigures;
 use crate::learn::fit::{EpochLoss, Fit, FitError, Fitted};
 use crate::learn::recipe::Recipe;
@@ -86,6 +87,17 @@ pub(crate) enum RunError {
         /// Why.
         what: String,
     },
+    /// The run to learn from is not what is needed.
+    #[error(
+        "looking for the teachers of {job}: {path} has no training that left out the same fold, or is of other data or \
+         another network; train it first"
+    )]
+    Teachers {
+        /// Folder of the run to learn from.
+        path: String,
+        /// The training.
+        job: String,
+    },
     /// The folder holds a run of another recipe or other data.
     #[error("going on with the run {path}: its recipe or data are not the same; give another --name")]
     Other {
@@ -159,11 +171,13 @@ impl Job {
         let all: Vec<&Case> = datasets.iter().flat_map(|set| &set.cases).collect();
         let (test, train): (Vec<&Case>, Vec<&Case>) =
             all.into_iter().partition(|case| Some(case.record.fold) == self.fold);
+        let teachers = self.teachers(record, run, device)?;
         let fit = Fit {
             recipe: &record.recipe,
             cases: &train,
             validation: &test,
             seed: self.seed,
+            teachers: teachers.as_ref(),
             device: device.clone(),
             folder: Some(&folder),
             max_steps: record.max_steps,
@@ -185,6 +199,21 @@ impl Job {
         write_json(&done, &predictions)?;
         bar.finish();
         Ok(())
+    }
+
+    /// The networks of the run that the recipe learns from, of every seed, that left out the same fold.
+    fn teachers(self, record: &RunRecord, run: &Path, device: &Device) -> Result<Option<Teachers>, RunError> {
+        let Some(distill) = &record.recipe.distill else { return Ok(None) };
+        let folder = run.parent().unwrap_or(Path::new(".")).join(&distill.run);
+        let taught: RunRecord = read_json(&folder.join("run.json"))?;
+        let same = taught.data == record.data && taught.recipe.network == record.recipe.network;
+        let jobs: Vec<Self> = Self::done(&folder)?.into_iter().filter(|job| job.fold == self.fold).collect();
+        if !same || jobs.is_empty() {
+            return Err(RunError::Teachers { path: folder.display().to_string(), job: self.name() });
+        }
+        let weights = jobs.iter().map(|job| job.weights(&folder)).collect::<Result<Vec<_>, _>>()?;
+        let fit = |source| RunError::Fit { job: self.name(), source };
+        Teachers::new(&record.recipe.network, &weights, distill.share, device).map(Some).map_err(fit)
     }
 
     /// The predictions of a training that is done.

@@ -46,7 +46,7 @@ impl DataArgs {
 /// What to train.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A preset (ct-ich, ct-ich-painted, both, both-two-sided, seed-none, seed-basic, seed-intermediate, seed-advanced) or a JSON file.
+    /// A preset (ct-ich, ct-ich-painted, both, both-cut, both-two-sided, both-distilled, seed-none, seed-basic, seed-intermediate, seed-advanced) or a JSON file.
     #[arg(long, default_value = "both")]
     config: String,
     /// Name of the run; that of the recipe if not given.

@@ -1,6 +1,7 @@
 //! The training loop: one network, one set of scans, with checkpoints that a killed run goes on from.
 
 use super::batch::{self, Batch, Goal};
+use super::distill::Teachers;
 use super::epoch::{EpochFigures, Figures};
 use super::recipe::{Optimizer, Recipe, Schedule};
 use crate::data::Case;
@@ -104,6 +105,8 @@ pub(crate) struct Fit<'a> {
     pub(crate) validation: &'a [&'a Case],
     /// Seed of weights, order and samples.
     pub(crate) seed: u64,
+    /// Networks to learn from besides the labels.
+    pub(crate) teachers: Option<&'a Teachers>,
     /// A device without autodiff.
     pub(crate) device: Device,
     /// Folder of the checkpoints, or none.
@@ -157,11 +160,15 @@ impl Fit<'_> {
                         let weights = best.or(average).map_or_else(|| network.weights(), Ok)?;
                         return Ok(Fitted { weights, losses: progress.losses, figures: progress.figures });
                     }
-                    let Ok(batch) = receiver.recv() else { return Err(FitError::Empty) };
+                    let Ok(mut batch) = receiver.recv() else { return Err(FitError::Empty) };
+                    let bleeds: Vec<bool> = batch.patient.targets.iter().map(|&target| target > 0.5).collect();
+                    if let Some(teachers) = self.teachers {
+                        teachers.soften(&mut batch)?;
+                    }
                     let rate = learning_rate(&recipe.optimizer, step, steps);
                     let (loss, logits);
                     (network, loss, logits) = train_step(network, &mut optimizer, &batch, rate, recipe, &device)?;
-                    seen.extend(logits.into_iter().zip(batch.patient.targets.iter().map(|&target| target > 0.5)));
+                    seen.extend(logits.into_iter().zip(bleeds));
                     if !loss.total.is_finite() {
                         return Err(FitError::Diverged { step });
                     }
@@ -481,7 +488,7 @@ mod tests {
         folder: Option<&'a Path>,
         max_steps: Option<usize>,
     ) -> Fit<'a> {
-        Fit { recipe, cases, validation: cases, seed: 3, device: Device::flex(), folder, max_steps }
+        Fit { recipe, cases, validation: cases, seed: 3, teachers: None, device: Device::flex(), folder, max_steps }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub(crate) mod augment;
 pub(crate) mod batch;
+pub(crate) mod distill;
 pub(crate) mod epoch;
 pub(crate) mod fit;
 pub(crate) mod paint;

@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The presets that are built in.
-const PRESETS: [(&str, &str); 9] = [
+const PRESETS: [(&str, &str); 11] = [
     ("ct-ich", include_str!("../../configs/ct-ich.json")),
     ("ct-ich-painted", include_str!("../../configs/ct-ich-painted.json")),
     ("both", include_str!("../../configs/both.json")),
+    ("both-cut", include_str!("../../configs/both-cut.json")),
+    ("both-distilled", include_str!("../../configs/both-distilled.json")),
     ("both-two-sided", include_str!("../../configs/both-two-sided.json")),
     ("published", include_str!("../../configs/published.json")),
     ("seed-none", include_str!("../../configs/seed-none.json")),
@@ -62,6 +64,21 @@ pub(crate) struct Recipe {
     pub(crate) augment: Augment,
     /// Painted lesions.
     pub(crate) paint: Paint,
+    /// Networks to learn from besides the labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) distill: Option<Distill>,
+}
+
+/// Knowledge distillation (Hinton et al. 2015, arXiv 1503.02531): the networks of several seeds are made into one, which
+/// costs no more than any of them and depends less on luck.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Distill {
+    /// Name of the run whose seeds are the teachers, in the same folder of runs. A training that leaves a fold out learns
+    /// only from those that left out the same fold, so that its figures are of patients whom no teacher saw either.
+    pub(crate) run: String,
+    /// Share of their mean answer in a target; the label has the rest.
+    pub(crate) share: f32,
 }
 
 /// Weights of the losses.
@@ -196,6 +213,7 @@ impl Default for Recipe {
             optimizer: Optimizer::default(),
             augment: Augment::default(),
             paint: Paint::default(),
+            distill: None,
         }
     }
 }
@@ -376,6 +394,9 @@ impl Recipe {
             }
         } else if !self.transforms.is_empty() {
             return wrong("transforms are for whole_slices: the brain alone has augment");
+        }
+        if self.distill.as_ref().is_some_and(|distill| !(0.0..=1.0).contains(&distill.share)) {
+            return wrong("the share of the teachers has to lie between 0 and 1");
         }
         if self.network.in_channels != 1 {
             return wrong("the network has to have one input channel");
