@@ -4,14 +4,16 @@
 //! |---|---|
 //! | a network as data, its layers, parameters and FLOP | [`NetworkConfig`] |
 //! | its parameters by name, as plain numbers | [`Weights`] |
+//! | the same without batch normalisations | [`FoldedWeights`] |
 //! | the trainable burn module | [`Network`] |
 //! | the weights file and its header | [`ModelHeader`], [`ModelFile`] |
-//! | inference with batch normalisation folded away | [`Model`] |
+//! | inference | [`Model`] |
 //!
 //! [`Network`] and [`Model`] are built from the same configuration and the same weights; a test holds them together.
 
 mod config;
 mod file;
+mod fold;
 mod folded;
 mod model;
 mod module;
@@ -22,6 +24,7 @@ mod weights;
 
 pub use config::{BlockConfig, BlockOrder, ConfigError, HeadConfig, Initialization, LayerRow, NetworkConfig, Padding};
 pub use file::{DatasetRecord, FileError, InputScaling, ModelFile, ModelHeader, SelfTest, Storage, hex};
+pub use fold::{FoldedHead, FoldedLayer, FoldedWeights};
 pub use model::{Model, NetworkError};
 pub use module::{Block, Convolution, Head, Network, NetworkOutput};
 pub use pooling::{log_sum_exp, patient_logit, slice_logit};

@@ -2,6 +2,7 @@
 
 use super::fault::Fault;
 use super::files::input_files;
+use super::parts::{LogitParts, network_input};
 use super::remote;
 use super::shelf::Shelf;
 use super::view::{Thumbnail, View, slice_heat, slice_hounsfield};
@@ -118,6 +119,17 @@ impl Engine {
             self.model.replace(None);
         }
         difference
+    }
+
+    /// Runs the network alone on the `hounsfield`, `mask` and `shape` of a [`NetworkInput`], to compare it with others.
+    ///
+    /// # Errors
+    /// A [`Fault`] if no weights are loaded, the parts do not fit, or the network cannot run.
+    pub async fn infer(&self, hounsfield: Vec<f32>, mask: Vec<u8>, shape: Vec<u32>) -> Result<LogitParts, Fault> {
+        let model = self.model()?;
+        let input = network_input(hounsfield, mask, shape)?;
+        let logits = model.infer(&input).await.map_err(|error| Fault::new("network_failed", error))?;
+        Ok(logits.into())
     }
 
     /// Titles and sentences of the scans that this page can draw.

@@ -11,6 +11,7 @@ mod fault;
 mod files;
 #[cfg(feature = "wgpu")]
 mod network;
+mod parts;
 #[cfg(not(feature = "wgpu"))]
 mod remote;
 #[cfg(not(feature = "wgpu"))]
@@ -22,7 +23,8 @@ mod view;
 pub use engine::Engine;
 pub use fault::Fault;
 #[cfg(feature = "wgpu")]
-pub use network::{LogitParts, Network};
+pub use network::Network;
+pub use parts::LogitParts;
 #[cfg(not(feature = "wgpu"))]
 pub use view::Thumbnail;
 

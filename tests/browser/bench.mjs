@@ -1,11 +1,12 @@
 /**
- * Times of the page in a real browser: load to ready, and drop to answer with its steps. Writes them as JSON to
- * `ICTUS_BENCH`; `cargo xtask bench` prints them.
+ * Times of the page in a real browser: load to ready, and drop to answer with its steps; then the network alone against ONNX
+ * Runtime Web. Writes them as JSON to `ICTUS_BENCH`; `cargo xtask bench` prints them.
  */
 import { writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { openPage, phantom } from './harness.mjs';
+import { openRuntimes } from './runtimes.mjs';
 
 const out = process.env.ICTUS_BENCH;
 if (!out) throw new Error('ICTUS_BENCH is not set; run this with `cargo xtask bench`');
@@ -54,4 +55,29 @@ const summary = Object.entries(times).map(([what, steps]) => ({
     return { step, median_ms: sorted[Math.floor(sorted.length / 2)], least_ms: sorted[0] };
   }),
 }));
-writeFileSync(out, JSON.stringify({ processor: cpus()[0]?.model, cores: cpus().length, load: loadavg()[0], runs: RUNS, page: summary }));
+
+const SLICES = 28;
+const PAIRS = 60;
+const runtimes = await openRuntimes(context);
+const { difference } = await runtimes.agreement(SLICES);
+if (!(difference <= 1e-4)) throw new Error(`our engine and ONNX Runtime Web differ by ${difference}: their times compare nothing`);
+const pairs = await runtimes.times(SLICES, PAIRS);
+for (const work of after.splice(0)) await work();
+
+/** Median and quartiles. */
+const spread = (values) => {
+  const sorted = values.toSorted((a, b) => a - b);
+  const [lower, median, upper] = [0.25, 0.5, 0.75].map((share) => sorted[Math.floor(share * sorted.length)]);
+  return { lower, median, upper };
+};
+const network = {
+  slices: SLICES,
+  pairs: PAIRS,
+  difference,
+  ours_ms: spread(pairs.map(([ours]) => ours)),
+  onnx_runtime_web_ms: spread(pairs.map(([, theirs]) => theirs)),
+  ratio: spread(pairs.map(([ours, theirs]) => theirs / ours)),
+};
+
+const machine = { processor: cpus()[0]?.model, cores: cpus().length, load: loadavg()[0] };
+writeFileSync(out, JSON.stringify({ ...machine, runs: RUNS, page: summary, network }));

@@ -1,19 +1,23 @@
-//! `export`: the weights file of a run, with the calibration of its out-of-fold predictions.
+//! `export`: the weights file of a run, with the calibration of its out-of-fold predictions, and the network of a weights file
+//! as ONNX.
 
 use crate::Outcome;
 use crate::data::Source;
 use crate::evaluate::{by_seed, evaluate};
 use crate::run::{Job, RunRecord, file_error, read_json};
 use ictus::network::{Model, ModelFile, Storage};
-use std::path::PathBuf;
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// What to export.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Folder of a run that has all folds of a seed, and a training on everything (`train --folds none`).
-    run: PathBuf,
-    /// Where the weights file goes.
+    #[arg(required_unless_present = "onnx")]
+    run: Option<PathBuf>,
+    /// Where the weights file goes; without a run, the one that is there.
     #[arg(long, default_value = "www/models/compact.safetensors")]
     output: PathBuf,
     /// Name of the weights.
@@ -25,18 +29,42 @@ pub(crate) struct Args {
     /// Store 32 bits a weight instead of 16.
     #[arg(long)]
     single: bool,
+    /// Also write the network of the weights file as an ONNX model.
+    #[arg(long, value_name = "FILE")]
+    onnx: Option<PathBuf>,
 }
 
-/// Writes the file.
+/// Writes the files.
 pub(crate) fn run(args: &Args) -> Outcome {
-    let record: RunRecord = read_json(&args.run.join("run.json"))?;
-    let Some(evaluation) = evaluate(&by_seed(&args.run)?, None)? else {
-        return Err(format!("{}: no seed has all five folds: nothing to calibrate on", args.run.display()).into());
+    if let Some(run) = &args.run {
+        write(&args.output, &weights_file(args, run)?)?;
+    }
+    if let Some(onnx) = &args.onnx {
+        let bytes = fs::read(&args.output).map_err(|error| file_error(&args.output, &error))?;
+        let file = ModelFile::from_bytes(&bytes).map_err(|error| file_error(&args.output, &error))?;
+        write(onnx, &crate::onnx::model(&file)?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(|error| file_error(folder, &error))?;
+    }
+    crate::files::write_whole(path, bytes).map_err(|error| file_error(path, &error))?;
+    println!("{}: {} bytes", path.display(), bytes.len());
+    Ok(())
+}
+
+fn weights_file(args: &Args, run: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
+    let record: RunRecord = read_json(&run.join("run.json"))?;
+    let Some(evaluation) = evaluate(&by_seed(run)?, None)? else {
+        return Err(format!("{}: no seed has all five folds: nothing to calibrate on", run.display()).into());
     };
     if record.recipe.whole_slices.is_some() {
         return Err("the page prepares the brain alone: weights that take whole slices are not for it".into());
     }
-    let weights = Job { fold: None, seed: args.seed }.weights(&args.run)?;
+    let weights = Job { fold: None, seed: args.seed }.weights(run)?;
     let mut header = record.header(&args.name);
     let mut metric = |name: &str, value: f64| header.metrics.insert(name.to_owned(), value);
     for (name, score) in &evaluation.patient_auc {
@@ -60,11 +88,5 @@ pub(crate) fn run(args: &Args) -> Outcome {
         licences.collect::<Vec<_>>().join("; ")
     );
     let storage = if args.single { Storage::Single } else { Storage::Half };
-    let bytes = Model::save(ModelFile { header, weights }, storage)?;
-    if let Some(folder) = args.output.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| file_error(folder, &error))?;
-    }
-    crate::files::write_whole(&args.output, &bytes).map_err(|error| file_error(&args.output, &error))?;
-    println!("{}: {} bytes", args.output.display(), bytes.len());
-    Ok(ExitCode::SUCCESS)
+    Ok(Model::save(ModelFile { header, weights }, storage)?)
 }

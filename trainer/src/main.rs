@@ -13,6 +13,7 @@ mod inspect;
 mod layers;
 mod learn;
 mod metrics;
+mod onnx;
 mod perturb;
 mod phantom;
 mod predict;
@@ -47,7 +48,7 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Asks a run again on changed scans and painted lesions.
     Robustness(robustness::Args),
-    /// Writes the weights file of a run, with its calibration.
+    /// Writes the weights file of a run, with its calibration, and its network for other runtimes.
     Export(export::Args),
     /// Writes the model card of a weights file.
     Card(card::Args),

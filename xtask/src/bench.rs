@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: the kernels natively, the page in a real browser, and the sizes of what is sent. What it prints is also
-//! written as JSON.
+//! `cargo xtask bench`: the kernels natively, the page in a real browser, its network against ONNX Runtime Web, and the sizes of
+//! what is sent. What it prints is also written as JSON.
 
 use crate::browser;
 use crate::check::WHOLE;
@@ -72,6 +72,24 @@ fn print(page: &Value) {
             println!("  {name:<38} {:>12.0} {:>12.0}", of(step, "median_ms"), of(step, "least_ms"));
         }
     }
+    println!("{}", against_onnx_runtime(&page["network"]));
+}
+
+fn against_onnx_runtime(network: &Value) -> String {
+    let spread = |key: &str, digits: usize| {
+        let of = |part: &str| network[key][part].as_f64().unwrap_or(f64::NAN);
+        format!("{:.digits$} ({:.digits$} to {:.digits$})", of("median"), of("lower"), of("upper"))
+    };
+    format!(
+        "\nthe network alone on {} slices, one thread, {} pairs of runs in one tab: medians (quartiles)\n  \
+         ours {} ms, ONNX Runtime Web {} ms, {} times as fast; outputs differ by at most {:.0e}",
+        network["slices"],
+        network["pairs"],
+        spread("ours_ms", 1),
+        spread("onnx_runtime_web_ms", 1),
+        spread("ratio", 2),
+        network["difference"].as_f64().unwrap_or(f64::NAN)
+    )
 }
 
 fn sizes(workspace: &Workspace, engines: &[Engine]) -> Result<Value> {
@@ -92,4 +110,23 @@ fn sizes(workspace: &Workspace, engines: &[Engine]) -> Result<Value> {
         row(path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(), &path)?;
     }
     Ok(Value::Array(all))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_comparison_tells_ratio_and_spread() {
+        let spread = |median: f64| json!({ "lower": median - 0.25, "median": median, "upper": median + 0.25 });
+        let network = json!({
+            "slices": 28, "pairs": 60, "difference": 2e-6,
+            "ours_ms": spread(40.0), "onnx_runtime_web_ms": spread(90.0), "ratio": spread(2.25),
+        });
+        let text = against_onnx_runtime(&network);
+        for part in ["28 slices", "60 pairs", "ours 40.0 (39.8 to 40.2) ms", "Web 90.0", "2.25 (2.00 to 2.50)", "2e-6"]
+        {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
 }
