@@ -10,6 +10,8 @@ use ictus::screen::{self, Cancelled, Watch};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Instant;
 
 /// Scans and the weights to look at them with.
@@ -27,6 +29,44 @@ pub(crate) struct Args {
     /// What computes.
     #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
     device: DeviceChoice,
+    /// Answer only a part of the scans, such as 2/5: five processes with 1/5 to 5/5 and the same paths answer each scan once,
+    /// and their lines together are those of one process.
+    #[arg(long, value_name = "PART/PARTS")]
+    shard: Option<Shard>,
+}
+
+/// One part of a batch that several processes share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shard {
+    /// From 1.
+    part: usize,
+    parts: usize,
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("reading `{text}` as a part of a batch: write the number of the part and of all parts, from 1/5 to 5/5")]
+struct NoShard {
+    text: String,
+}
+
+impl FromStr for Shard {
+    type Err = NoShard;
+
+    fn from_str(text: &str) -> Result<Self, NoShard> {
+        let numbers = text.split_once('/').and_then(|(part, parts)| Some((part.parse().ok()?, parts.parse().ok()?)));
+        match numbers {
+            Some((part, parts)) if (1..=parts).contains(&part) => Ok(Self { part, parts }),
+            _ => Err(NoShard { text: text.to_owned() }),
+        }
+    }
+}
+
+impl Shard {
+    /// Whether the scan at this place of the batch, from 0, is in this part. Neighbours go to different parts, because the scans
+    /// of one folder are often alike in size.
+    fn takes(self, place: usize) -> bool {
+        place % self.parts == self.part - 1
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -56,12 +96,19 @@ pub(crate) fn run(args: &Args) -> Outcome {
         return Err(Box::new(Untrusted { backend, difference }));
     }
     let mut out = std::io::stdout().lock();
-    let (mut read, mut refused) = (0, 0);
+    let (mut read, mut refused, mut place) = (0, 0, 0);
     for path in &args.paths {
         let discovery = discover_path(path);
-        let unread = discovery.refused.iter().map(|refused| Ok(screen::refused_report(refused)));
-        for report in discovery.scans.iter().map(|plan| answer(plan, &model, backend)).chain(unread) {
-            let report = report?;
+        for found in discovery.scans.iter().map(Ok).chain(discovery.refused.iter().map(Err)) {
+            let taken = args.shard.is_none_or(|shard| shard.takes(place));
+            place += 1;
+            if !taken {
+                continue;
+            }
+            let report = match found {
+                Ok(plan) => answer(plan, &model, backend)?,
+                Err(unread) => screen::refused_report(unread),
+            };
             match report.outcome {
                 ScanOutcome::Classified => read += 1,
                 ScanOutcome::Refused => refused += 1,
@@ -73,7 +120,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
             }
         }
     }
-    Ok(exit_code(read, refused))
+    // A batch may have fewer scans than parts.
+    let nothing_to_do = args.shard.is_some() && place > 0 && read + refused == 0;
+    Ok(if nothing_to_do { ExitCode::SUCCESS } else { exit_code(read, refused) })
 }
 
 /// Nothing cancels on the command line, but the library may.
@@ -127,6 +176,23 @@ fn sentence(report: &ScanReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_parts_of_a_batch_take_every_scan_once() {
+        for parts in 1..=7 {
+            for place in 0..20 {
+                assert_eq!((1..=parts).filter(|&part| Shard { part, parts }.takes(place)).count(), 1);
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_is_written_as_a_number_of_all() {
+        assert_eq!("2/5".parse(), Ok(Shard { part: 2, parts: 5 }));
+        for text in ["", "2", "0/5", "6/5", "1/0", "a/b", "1/2/3", "-1/2"] {
+            assert_eq!(text.parse::<Shard>(), Err(NoShard { text: text.to_owned() }));
+        }
+    }
 
     #[test]
     fn a_percentage_is_never_nothing_or_all() {
