@@ -30,10 +30,11 @@ struct Fitness {
 
 /// Puts the best series of each study first among its own, and says which it is and why.
 pub(super) fn choose(plans: &mut [DicomPlan]) {
-    let mut studies: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    let mut studies: BTreeMap<(String, Option<String>), Vec<usize>> = BTreeMap::new();
     for (index, plan) in plans.iter().enumerate() {
-        if let Some(uid) = plan.slices.first().and_then(|slice| slice.header.study_uid.clone()) {
-            studies.entry(uid).or_default().push(index);
+        let Some(header) = plan.slices.first().map(|slice| &slice.header) else { continue };
+        if let Some(uid) = header.study_uid.clone() {
+            studies.entry((uid, header.patient_id.clone())).or_default().push(index);
         }
     }
     for places in studies.into_values().filter(|places| places.len() > 1) {
