@@ -2,8 +2,8 @@
 
 use super::images::EXPORT_PICTURES;
 use super::source::{SourceReader, file_name};
-use super::{ByteSource, InputFile};
-use flate2::read::GzDecoder;
+use super::{ByteSource, InputFile, tiff};
+use flate2::read::MultiGzDecoder;
 use std::io::{self, Read};
 
 /// Bytes looked at: enough for the DICOM mark, a NIfTI-1 header and a tar header.
@@ -42,6 +42,10 @@ pub(super) enum Content {
     Other(&'static str),
 }
 
+/// Folders of operating systems, network drives and version control.
+const JUNK_FOLDERS: [&str; 7] =
+    ["__MACOSX", ".git", ".Spotlight-V100", ".Trashes", "@eaDir", "$RECYCLE.BIN", "System Volume Information"];
+
 const UNPACK: &str = "Unpack it and drop the files.";
 
 /// Looks at the first bytes and the name.
@@ -61,7 +65,7 @@ pub(super) fn detect(file: &InputFile) -> io::Result<Content> {
 pub(super) fn is_junk(path: &str) -> bool {
     let name = file_name(path);
     let lower = name.to_lowercase();
-    path.split('/').any(|part| part == "__MACOSX" || part == ".git")
+    path.split('/').any(|part| JUNK_FOLDERS.contains(&part))
         || name.starts_with("._")
         || matches!(lower.as_str(), ".ds_store" | "thumbs.db" | "desktop.ini" | ".localized" | "ehthumbs.db")
 }
@@ -71,6 +75,7 @@ fn of_head(head: &[u8]) -> Option<Content> {
     let other = |found| Some(Content::Other(found));
     let picture = |found| Some(Content::Unsupported(found, EXPORT_PICTURES));
     let archive = |found| Some(Content::Unsupported(found, UNPACK));
+    let volume = |found| Some(Content::Unsupported(found, "Export the scan as DICOM or NIfTI."));
     if at(128, b"DICM") || at(0, b"DICM") {
         Some(Content::Dicom)
     } else if let Some(nifti) = of_nifti(head) {
@@ -83,7 +88,7 @@ fn of_head(head: &[u8]) -> Option<Content> {
         Some(Content::Zip)
     } else if at(0, b"BM") && at(6, &[0; 4]) {
         Some(Content::Picture)
-    } else if at(0, b"II*\0") || at(0, b"MM\0*") {
+    } else if at(0, b"II*\0") || at(0, b"MM\0*") || tiff::is_big(head) {
         Some(Content::Tiff)
     } else if at(0, b"GIF8") {
         picture("a GIF picture")
@@ -91,7 +96,7 @@ fn of_head(head: &[u8]) -> Option<Content> {
         picture("a WebP picture")
     } else if at(4, b"ftyp") {
         picture("a video or a phone photo")
-    } else if at(0, b"\0\0\0\x0cjP  ") {
+    } else if at(0, b"\0\0\0\x0cjP  ") || at(0, &[0xff, 0x4f, 0xff, 0x51]) {
         picture("a JPEG 2000 picture")
     } else if at(257, b"ustar") {
         Some(Content::Tar)
@@ -106,9 +111,11 @@ fn of_head(head: &[u8]) -> Option<Content> {
     } else if at(0, &[0x28, 0xb5, 0x2f, 0xfd]) {
         archive("a Zstandard file")
     } else if at(0, b"NRRD") {
-        Some(Content::Unsupported("an NRRD file", "Export the scan as DICOM or NIfTI."))
-    } else if at(0, b"\x89HDF") {
-        Some(Content::Unsupported("an HDF5 or MINC file", "Export the scan as DICOM or NIfTI."))
+        volume("an NRRD file")
+    } else if at(0, b"ObjectType") || at(0, b"NDims = 3") {
+        volume("a MetaImage file")
+    } else if at(0, b"\x89HDF") || at(0, b"CDF\x01") || at(0, b"CDF\x02") {
+        volume("an HDF5 or MINC file")
     } else if at(0, b"%PDF") {
         other("a PDF document")
     } else if at(0, b"MZ") || at(0, b"\x7fELF") {
@@ -151,16 +158,32 @@ fn starts_like_a_data_set(head: &[u8]) -> bool {
     let explicit = v0.is_ascii_uppercase() && v1.is_ascii_uppercase();
     let implicit_length = u32::from_le_bytes([v0, v1, l0, l1]);
     match (g0, g1) {
-        (0x02 | 0x08, 0) => e1 == 0 && (explicit || implicit_length < 1024),
+        (0x02 | 0x08, 0) if explicit => e1 == 0,
+        // The group's length, which is a number.
+        (0x02, 0) => (e0, e1, implicit_length) == (0, 0, 4),
+        (0x08, 0) => e1 == 0 && implicit_length < 1024 && goes_on(head, [g0, e0], implicit_length),
         (0, 0x02 | 0x08) => e0 == 0 && explicit,
         _ => false,
+    }
+}
+
+/// Whether an element of implicit VR after which `first` (group and element) is followed by a higher one: small numbers, as
+/// voxels are, look like a first element by themselves.
+fn goes_on(head: &[u8], first: [u8; 2], length: u32) -> bool {
+    let next = usize::try_from(length).ok().and_then(|length| head.get(8 + length..)).and_then(<[u8]>::first_chunk);
+    match next {
+        Some(&[g0, g1, e0, e1]) => g1 == 0 && g0 <= 0x20 && (g0, e1, e0) > (first[0], 0, first[1]),
+        None => true,
     }
 }
 
 fn of_gzip(source: &dyn ByteSource, name: &str) -> Content {
     let mut head = Vec::new();
     // A cut stream still gives its first bytes.
-    let _ = GzDecoder::new(SourceReader::new(source, 4096)).take(HEAD_BYTES as u64).read_to_end(&mut head);
+    let _ = MultiGzDecoder::new(SourceReader::new(source, 4096)).take(HEAD_BYTES as u64).read_to_end(&mut head);
+    if head.starts_with(&[0x1f, 0x8b]) {
+        return Content::Gzip;
+    }
     match of_head(&head) {
         // Read as they are, since a NIfTI reader unpacks as it goes.
         Some(found @ (Content::Nifti | Content::PairHeader)) => found,
@@ -199,6 +222,7 @@ fn is_text(head: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
     use std::sync::Arc;
 
     fn content(path: &str, bytes: &[u8]) -> Content {
@@ -230,8 +254,41 @@ mod tests {
     }
 
     #[test]
+    fn voxels_that_are_small_numbers_are_no_dicom() {
+        for voxels in [[8_i16, 5, 0, 0, 2, 3, 4, 5, 6, 7], [2, 0, 0, 0, 2, 3, 4, 5, 6, 7]] {
+            let bytes: Vec<u8> = voxels.iter().flat_map(|voxel| voxel.to_le_bytes()).collect();
+            assert_eq!(content("head.img", &bytes), Content::PairData);
+        }
+        let file = b"\x08\x00\x05\x00\x0a\x00\x00\x00ISO_IR 100\x08\x00\x08\x00\x00\x00\x00\x00";
+        assert_eq!(content("head.img", file), Content::Dicom);
+    }
+
+    #[test]
+    fn gzip_in_several_members_or_twice_is_looked_through() {
+        let packed = |bytes: &[u8]| {
+            let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            writer.write_all(bytes).unwrap();
+            writer.finish().unwrap()
+        };
+        let mut header = vec![0; 352];
+        header[..4].copy_from_slice(&348_u32.to_le_bytes());
+        header[344..347].copy_from_slice(b"n+1");
+        let members = [packed(b""), packed(&header[..10]), packed(&header[10..])].concat();
+        assert_eq!(content("head.nii.gz", &members), Content::Nifti);
+        assert_eq!(content("head.nii.gz", &packed(&members)), Content::Gzip);
+    }
+
+    #[test]
+    fn volumes_of_other_programs_are_named() {
+        for (bytes, name) in [(b"ObjectType = Image\n".as_slice(), "MetaImage"), (b"CDF\x01", "MINC")] {
+            let Content::Unsupported(found, _) = content("head", bytes) else { panic!("{name} is not known") };
+            assert!(found.contains(name), "{found}");
+        }
+    }
+
+    #[test]
     fn what_operating_systems_leave_behind_is_junk() {
-        for path in ["a/.DS_Store", "__MACOSX/a/._1.jpg", "Thumbs.db", "a/._x.dcm"] {
+        for path in ["a/@eaDir/1.jpg", "a/.DS_Store", "__MACOSX/a/._1.jpg", "Thumbs.db", "a/._x.dcm"] {
             assert!(is_junk(path), "{path}");
         }
         assert!(!is_junk("a/1.jpg"));

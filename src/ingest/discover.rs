@@ -5,8 +5,10 @@ use super::dicom::{DicomPlan, find_series};
 use super::group::group_pictures;
 use super::images::PicturePlan;
 use super::nifti::{NiftiPlan, pair_up};
+use super::source::folder;
 use super::zip::{self, Budget};
 use super::{Fault, InputFile, Progress, ReadError, ReadProgress, RefusedScan, Scan, ScanKind, limits, tar, tiff};
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 /// What a drop holds.
@@ -181,7 +183,7 @@ impl Discovery {
         }
         let budget = &mut gathered.budget;
         let entries = match content {
-            Content::Gzip => vec![Ok(tar::gunzipped(file, budget)?)],
+            Content::Gzip => tar::gunzipped(file, budget)?,
             Content::Tar => tar::entries(file, budget)?,
             _ if depth == 0 => zip::entries(file, budget)?,
             _ => zip::entries(&zip::unpacked(file, budget)?, budget)?,
@@ -224,8 +226,37 @@ impl Discovery {
         }
     }
 
+    /// A folder full of files of one kind that cannot be read is one thing to be told, not hundreds.
+    fn gather_refusals(&mut self) {
+        let mut places: HashMap<(String, String), usize> = HashMap::new();
+        let mut gathered: Vec<RefusedScan> = Vec::new();
+        for refused in std::mem::take(&mut self.refused) {
+            let kind = refused.refusal.message.replace(&refused.name, "");
+            let is_kind = refused.refusal.code == "unsupported_format" && refused.sources == [refused.name.as_str()];
+            let key = (folder(&refused.name).to_owned(), kind);
+            let first = places.get(&key).filter(|_| is_kind).and_then(|&place| gathered.get_mut(place));
+            if let Some(first) = first {
+                first.sources.extend(refused.sources);
+                continue;
+            }
+            if is_kind {
+                places.insert(key, gathered.len());
+            }
+            gathered.push(refused);
+        }
+        for refused in &mut gathered {
+            let more = refused.sources.len().saturating_sub(1);
+            if refused.refusal.code == "unsupported_format" && more > 0 {
+                let message = &refused.refusal.message;
+                refused.refusal.message = format!("{message} The same goes for {more} more files of the folder.");
+            }
+        }
+        self.refused = gathered;
+    }
+
     /// A drop always gets an answer: with nothing else in it, what was set aside is what the person meant.
     fn settle(&mut self) {
+        self.gather_refusals();
         if self.scans.is_empty() && self.refused.is_empty() {
             self.refused = std::mem::take(&mut self.set_aside);
         }
@@ -262,6 +293,16 @@ mod tests {
     fn an_empty_drop_is_answered() {
         assert_eq!(codes(&[]), ["empty_drop"]);
         assert_eq!(codes(&[("a/.DS_Store", b"x")]), ["empty_drop"]);
+    }
+
+    #[test]
+    fn files_of_one_kind_that_cannot_be_read_are_refused_once_a_folder() {
+        let gif: &[u8] = b"GIF89a";
+        let files = [("a/1.gif", gif), ("a/2.gif", gif), ("b/1.gif", gif), ("a/3.7z", b"7z\xbc\xaf\x27\x1c")];
+        let files = files.map(|(path, bytes)| InputFile { path: path.to_owned(), source: Arc::new(bytes.to_vec()) });
+        let refused = discover(files.to_vec()).refused;
+        assert_eq!(refused.iter().map(|refused| refused.sources.len()).collect::<Vec<_>>(), [2, 1, 1]);
+        assert!(refused[0].refusal.message.ends_with("for 1 more files of the folder."), "{refused:?}");
     }
 
     #[test]

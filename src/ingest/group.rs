@@ -88,6 +88,7 @@ pub(super) fn group_pictures(paths: &[&str]) -> Vec<PictureGroup> {
                 (Some(a), Some(b)) => natural_order(a, b),
                 _ => a.cmp(&b),
             });
+            group.members = lowest_first(&group.members, paths);
             group
         })
         .collect();
@@ -100,16 +101,25 @@ fn group_folder(folder: &str, members: &[usize], paths: &[&str]) -> Vec<PictureG
     let mut patterns: BTreeMap<Vec<Option<String>>, Vec<usize>> = BTreeMap::new();
     for &member in members {
         let pattern = stem_of(paths, member).into_iter().map(|token| match token {
-            Token::Text(text) => Some(text.to_lowercase()),
+            // `z-5` is of the stack of `z0`.
+            Token::Text(text) => Some(text.to_lowercase().trim_end_matches('-').to_owned()),
             Token::Number(_) => None,
         });
         patterns.entry(pattern.collect()).or_default().push(member);
     }
-    let groups: Vec<PictureGroup> =
+    let mut groups: Vec<PictureGroup> =
         patterns.values().flat_map(|members| group_pattern(folder, members, paths)).collect();
     // Names without a common pattern (a.jpg, b.jpg): the folder is all that they share.
     if groups.len() > 1 && groups.iter().all(|group| group.members.len() == 1) {
         return vec![PictureGroup { name: folder_name(folder), members: members.to_vec() }];
+    }
+    // Stacks of one folder that would be called by it (`Rossi-1`, `Bianchi-1`) are called by their first file as well.
+    let names: Vec<String> = groups.iter().map(|group| group.name.clone()).collect();
+    for group in &mut groups {
+        let first = group.members.first().and_then(|&member| paths.get(member)).map(|path| stem(file_name(path)));
+        if let (Some(first), true) = (first, names.iter().filter(|&name| *name == group.name).count() > 1) {
+            group.name = format!("{}: {first}", group.name);
+        }
     }
     groups
 }
@@ -147,6 +157,16 @@ fn group_pattern(folder: &str, members: &[usize], paths: &[&str]) -> Vec<Picture
         }
     };
     stacks.into_values().map(|stack| PictureGroup { name: name(&stack), members: stack }).collect()
+}
+
+/// Puts numbers below zero, which stand behind the others in natural order, in front of them and the right way round.
+/// Where every name has a minus sign, it is a separator.
+fn lowest_first(members: &[usize], paths: &[&str]) -> Vec<usize> {
+    let is_below = |&member: &usize| {
+        stem_of(paths, member).iter().any(|token| matches!(token, Token::Text(text) if text.ends_with('-')))
+    };
+    let (below, others): (Vec<usize>, Vec<usize>) = members.iter().copied().partition(is_below);
+    if others.is_empty() { below } else { below.into_iter().rev().chain(others).collect() }
 }
 
 fn stem_of<'a>(paths: &[&'a str], member: usize) -> Vec<Token<'a>> {
@@ -207,6 +227,20 @@ mod tests {
         let mut names = ["10.jpg", "9.jpg", "a2.jpg", "A1.jpg", "009.jpg"];
         names.sort_by(|a, b| natural_order(a, b));
         assert_eq!(names, ["009.jpg", "9.jpg", "10.jpg", "A1.jpg", "a2.jpg"]);
+    }
+
+    #[test]
+    fn stacks_of_one_folder_have_names_of_their_own() {
+        let groups = names_and_members(&["x/Rossi-1.png", "x/Rossi-2.png", "x/Bianchi-1.png", "x/Bianchi-2.png"]);
+        assert_eq!(groups.iter().map(|g| g.0.as_str()).collect::<Vec<_>>(), ["x: Bianchi-1", "x: Rossi-1"]);
+    }
+
+    #[test]
+    fn heights_below_zero_are_of_the_same_stack() {
+        let groups = names_and_members(&["h/z0.png", "h/z-5.png", "h/z-10.png", "h/z5.png"]);
+        assert_eq!(groups[0].1, ["h/z-10.png", "h/z-5.png", "h/z0.png", "h/z5.png"]);
+        let groups = names_and_members(&["h/IM-1.png", "h/IM-2.png"]);
+        assert_eq!(groups[0].1, ["h/IM-1.png", "h/IM-2.png"]);
     }
 
     #[test]

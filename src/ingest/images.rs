@@ -11,7 +11,7 @@ use super::{
 };
 use crate::report::Warning;
 use crate::volume::{Orientation, Spacing, ValueScale, Volume};
-use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageReader};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 use std::io::Cursor;
 
 /// Centre of the window that pictures are assumed to be made with, in Hounsfield units: the brain window.
@@ -46,7 +46,7 @@ pub(super) struct PicturePlan {
 pub(super) struct PictureFile {
     file: InputFile,
     /// Number of the page, and where its directory begins.
-    page: Option<(usize, u32)>,
+    page: Option<(usize, u64)>,
 }
 
 impl PictureFile {
@@ -75,7 +75,7 @@ impl PicturePlan {
     }
 
     /// A stack of the pages of a TIFF file, whose directories begin at `pages`.
-    pub(super) fn of_pages(file: &InputFile, pages: Vec<u32>) -> Self {
+    pub(super) fn of_pages(file: &InputFile, pages: Vec<u64>) -> Self {
         let name = file_name(&file.path).to_owned();
         let page = |page| PictureFile { file: file.clone(), page: Some(page) };
         Self { name, slices: pages.into_iter().enumerate().map(page).collect() }
@@ -211,8 +211,12 @@ fn decode(path: &str, bytes: &[u8]) -> Result<Picture, Fault> {
         }
         error => Fault::Damaged { path: path.to_owned(), detail: error.to_string() },
     };
-    let reader =
+    let mut reader =
         ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| Fault::unreadable(path, &error))?;
+    // The crate reads them, but does not guess them.
+    if tiff::is_big(bytes) {
+        reader.set_format(ImageFormat::Tiff);
+    }
     let mut decoder = reader.into_decoder().map_err(damaged)?;
     let (columns, rows) = decoder.dimensions();
     Fault::check_shape(path, [1, rows as usize, columns as usize])?;
@@ -271,7 +275,7 @@ fn jpeg_ends(bytes: &[u8]) -> bool {
 mod tests {
     use super::super::{InputFile, Scan, discover};
     use super::*;
-    use image::{GrayImage, ImageFormat, RgbImage};
+    use image::{GrayImage, RgbImage};
     use std::ops::ControlFlow;
     use std::sync::Arc;
 

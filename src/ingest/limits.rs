@@ -19,7 +19,7 @@ pub const CONTAINER_ENTRIES: usize = 100_000;
 /// Bytes that all files of one container may unpack to.
 pub const CONTAINER_BYTES: u64 = 8 << 30;
 /// Containers inside containers.
-pub const CONTAINER_DEPTH: usize = 3;
+pub const CONTAINER_DEPTH: usize = 5;
 /// How many times its size a file may unpack to; CT reaches ten, a bomb a thousand.
 pub const EXPANSION: u64 = 32;
 /// Bytes that any file may unpack to, however small it is.

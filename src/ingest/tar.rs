@@ -35,7 +35,9 @@ pub(super) fn entries(file: &InputFile, budget: &mut Budget) -> Result<Vec<Resul
         let start = position + BLOCK;
         if header.size > end.saturating_sub(start) {
             let detail = format!("{} ends after the end of the archive", header.name);
-            return Err(Fault::Truncated { path: file.path.clone(), detail });
+            // What came before the cut is whole.
+            found.push(Err(RefusedScan::of_file(&file.path, &Fault::Truncated { path: file.path.clone(), detail })));
+            break;
         }
         budget.spend(&file.path, 0)?;
         match header.kind {
@@ -57,20 +59,25 @@ pub(super) fn entries(file: &InputFile, budget: &mut Budget) -> Result<Vec<Resul
     Ok(found)
 }
 
-/// What a gzip-compressed file holds, in memory.
-pub(super) fn gunzipped(file: &InputFile, budget: &mut Budget) -> Result<InputFile, Fault> {
+/// What a gzip-compressed file holds, in memory, and where it is cut off, a refusal beside what came.
+pub(super) fn gunzipped(file: &InputFile, budget: &mut Budget) -> Result<Vec<Result<InputFile, RefusedScan>>, Fault> {
     let limit = limits::unpacked_bytes(file.source.len()).min(budget.memory());
     let mut bytes = Vec::new();
     let reader = MultiGzDecoder::new(SourceReader::new(file.source.as_ref(), 64 << 10));
     let read = reader.take(limit + 1).read_to_end(&mut bytes);
-    read.map_err(|error| Fault::unreadable(&file.path, &error))?;
+    let fault = read.err().map(|error| Fault::unreadable(&file.path, &error));
+    let cut = match fault {
+        Some(cut @ Fault::Truncated { .. }) if !bytes.is_empty() => Some(Err(RefusedScan::of_file(&file.path, &cut))),
+        Some(fault) => return Err(fault),
+        None => None,
+    };
     budget.keep(&file.path, bytes.len() as u64, limit)?;
     let path = match file.path.rsplit_once('.') {
         Some((bare, extension)) if extension.eq_ignore_ascii_case("gz") => bare.to_owned(),
         Some((bare, extension)) if extension.eq_ignore_ascii_case("tgz") => format!("{bare}.tar"),
         _ => file.path.clone(),
     };
-    Ok(InputFile { path, source: Arc::new(bytes) })
+    Ok(std::iter::once(Ok(InputFile { path, source: Arc::new(bytes) })).chain(cut).collect())
 }
 
 struct Header {
@@ -251,6 +258,22 @@ mod tests {
     fn a_cut_archive_is_refused() {
         let cut = stack()[..1050].to_vec();
         assert_eq!(discover(drop_of("a.tar", cut)).refused[0].refusal.code, "truncated");
+    }
+
+    #[test]
+    fn what_lies_before_the_cut_is_read_and_the_cut_is_said() {
+        let names = ["7 (1).png", "7 (2).png", "7 (3).png"];
+        let whole = archive(&names.map(|name| entry(name, b'0', &picture())));
+        let cut = whole[..2 * 1024 + 530].to_vec();
+        let mut stored = GzEncoder::new(Vec::new(), Compression::none());
+        stored.write_all(&whole).unwrap();
+        let packed = stored.finish().unwrap()[..2 * 1024 + 550].to_vec();
+        for (path, bytes) in [("a.tar", cut), ("a.tar.gz", packed)] {
+            let discovery = discover(drop_of(path, bytes));
+            assert_eq!(discovery.scans.iter().map(ScanPlan::slices).collect::<Vec<_>>(), [2], "{path}");
+            assert!(discovery.refused.iter().all(|refused| refused.refusal.code == "truncated"), "{path}");
+            assert!(!discovery.refused.is_empty(), "{path}");
+        }
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use super::{ByteSource, InputFile, RefusedScan, limits};
 use ::zip::read::ZipFile;
 use ::zip::result::ZipError;
 use ::zip::{CompressionMethod, ZipArchive};
+use flate2::CrcReader;
 use flate2::read::DeflateDecoder;
 use std::cell::RefCell;
 use std::io::{self, Read};
@@ -69,13 +70,14 @@ pub(super) fn entries(file: &InputFile, budget: &mut Budget) -> Result<Vec<Resul
     let mut found = Vec::new();
     let open = Open::default();
     for index in 0..archive.len() {
+        // Where the container does not say that a name is in UTF-8, it can be nevertheless; else it is in code page 437.
         let name = archive.name_for_index(index).and_then(Result::ok).unwrap_or_default().into_owned();
         let path = |name: &str| inner_path(&file.path, name);
         let (path, source) = match archive.by_index_raw(index) {
             Ok(entry) if entry.is_dir() => continue,
             Ok(entry) => {
                 budget.spend(&file.path, entry.size().max(entry.compressed_size()))?;
-                let path = path(&String::from_utf8_lossy(entry.name_raw()));
+                let path = path(std::str::from_utf8(entry.name_raw()).unwrap_or(&name));
                 let source = entry_source(file, &entry, &path, &open);
                 (path, source)
             }
@@ -118,11 +120,26 @@ fn entry_source<R: Read>(
             Err(damaged("its container gives two lengths for it"))
         }
         CompressionMethod::Stored => Ok(Arc::new(packed)),
-        CompressionMethod::Deflated => Ok(Arc::new(Deflated { packed, length: entry.size(), open: Rc::clone(open) })),
+        CompressionMethod::Deflated => {
+            let (length, sum) = (entry.size(), Some(entry.crc32()));
+            Ok(Arc::new(Deflated { packed, length, sum, open: Rc::clone(open) }))
+        }
         method => {
-            let (path, found) = (path.to_owned(), format!("packed as {method:?}"));
+            let (path, found) = (path.to_owned(), format!("packed {}", method_name(method)));
             Err(Fault::UnsupportedFormat { path, found, advice: "Unpack it and drop the files." })
         }
+    }
+}
+
+/// Names of compressions that are not unpacked here (APPNOTE 4.4.5).
+fn method_name(method: CompressionMethod) -> &'static str {
+    match method {
+        CompressionMethod::DEFLATE64 => "with Deflate64",
+        CompressionMethod::BZIP2 => "with bzip2",
+        CompressionMethod::LZMA => "with LZMA",
+        CompressionMethod::XZ => "with xz",
+        CompressionMethod::ZSTD => "with Zstandard",
+        _ => "in an unusual way",
     }
 }
 
@@ -183,12 +200,14 @@ impl Read for Range {
 
 /// The stream that was read last, and how far. The entries of a container share one: each takes some 80 KB, and there may
 /// be a hundred thousand entries.
-pub(super) type Open = Rc<RefCell<Option<(u64, DeflateDecoder<Range>)>>>;
+pub(super) type Open = Rc<RefCell<Option<(u64, CrcReader<DeflateDecoder<Range>>)>>>;
 
 /// Deflated bytes. Reading on continues where the last read ended; reading back starts anew.
 pub(super) struct Deflated {
     packed: Range,
     length: u64,
+    /// Check sum (CRC-32) that the bytes have if they are whole.
+    sum: Option<u32>,
     open: Open,
 }
 
@@ -202,7 +221,7 @@ impl Deflated {
         while let Ok(bytes @ 1..) = stream.read(&mut chunk) {
             length += bytes as u64;
         }
-        Self { packed, length, open: Rc::clone(open) }
+        Self { packed, length, sum: None, open: Rc::clone(open) }
     }
 }
 
@@ -214,10 +233,10 @@ impl ByteSource for Deflated {
     fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let mut open = self.open.borrow_mut();
         let (position, mut decoder) = match open.take() {
-            Some((position, decoder)) if position <= offset && decoder.get_ref().is_same(&self.packed) => {
+            Some((position, decoder)) if position <= offset && decoder.get_ref().get_ref().is_same(&self.packed) => {
                 (position, decoder)
             }
-            _ => (0, DeflateDecoder::new(self.packed.clone())),
+            _ => (0, CrcReader::new(DeflateDecoder::new(self.packed.clone()))),
         };
         let wanted = offset.min(self.length) - position.min(offset.min(self.length));
         let skipped = io::copy(&mut decoder.by_ref().take(wanted), &mut io::sink())?;
@@ -226,7 +245,12 @@ impl ByteSource for Deflated {
         if skipped == wanted {
             decoder.by_ref().take(length.min(left) as u64).read_to_end(&mut bytes)?;
         }
-        *open = Some((position + skipped + bytes.len() as u64, decoder));
+        let position = position + skipped + bytes.len() as u64;
+        if position == self.length && self.sum.is_some_and(|sum| sum != decoder.crc().sum()) {
+            let detail = "the check sum of its container is another one";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, detail));
+        }
+        *open = Some((position, decoder));
         Ok(bytes)
     }
 }
@@ -337,6 +361,37 @@ mod tests {
         // A stored entry that is said to hold nothing, so that nothing is counted for it.
         let lying = with_second_changed(|bytes, place| bytes[place + 24..place + 28].fill(0));
         assert_only_the_second_is_refused(&lying, "damaged");
+    }
+
+    #[test]
+    fn an_entry_whose_bytes_changed_is_damaged() {
+        let picture = picture();
+        let mut bytes = pack(&[("1.png", &picture), ("2.png", &picture)], CompressionMethod::Deflated);
+        let place = directory(&bytes, 1);
+        bytes[place + 16] ^= 1;
+        // So small a file is read whole to see what it is.
+        let refused = discover(drop_of(bytes)).refused;
+        assert_eq!((refused[0].name.as_str(), refused[0].refusal.code.as_str()), ("heads.zip/2.png", "damaged"));
+    }
+
+    #[test]
+    fn names_in_code_page_437_and_in_unmarked_utf8_stay_apart() {
+        let picture = picture();
+        let names = ["Ros1 (1).png", "Ros1 (2).png", "Ros2 (1).png", "Ros2 (2).png", "Ros34 (1).png", "Ros34 (2).png"];
+        let mut bytes = pack(&names.map(|name| (name, picture.as_slice())), CompressionMethod::Stored);
+        for (from, to) in
+            [(b"Ros1 ".as_slice(), b"Ros\x81 ".as_slice()), (b"Ros2 ", b"Ros\x82 "), (b"Ros34", b"Ros\xc3\xa9")]
+        {
+            for at in 0..bytes.len() - from.len() {
+                if bytes[at..].starts_with(from) {
+                    bytes[at..at + from.len()].copy_from_slice(to);
+                }
+            }
+        }
+        let discovery = discover(drop_of(bytes));
+        let sources: Vec<_> = discovery.scans.iter().map(|plan| plan.sources()[0].clone()).collect();
+        assert_eq!(sources.len(), 2, "{sources:?}");
+        assert!(sources.iter().any(|path| path == "heads.zip/Ros\u{fc} (1).png"), "{sources:?}");
     }
 
     #[test]

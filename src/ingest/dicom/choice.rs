@@ -4,7 +4,7 @@
 //! a repeated level. All of them are scans of their own; the person is told which to look at.
 
 use super::DicomPlan;
-use super::geometry::Stack;
+use super::geometry::{Stack, is_axial};
 use super::header::Frame;
 use crate::report::Warning;
 use std::cmp::Reverse;
@@ -21,6 +21,7 @@ const USUAL_MM: f64 = 5.0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Fitness {
     whole_head: bool,
+    axial: bool,
     soft_kernel: bool,
     /// Tenths of a millimetre away from the usual slice distance.
     off_usual: Reverse<u32>,
@@ -29,10 +30,11 @@ struct Fitness {
 
 /// Puts the best series of each study first among its own, and says which it is and why.
 pub(super) fn choose(plans: &mut [DicomPlan]) {
-    let mut studies: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    let mut studies: BTreeMap<(String, Option<String>), Vec<usize>> = BTreeMap::new();
     for (index, plan) in plans.iter().enumerate() {
-        if let Some(uid) = plan.slices.first().and_then(|slice| slice.header.study_uid.clone()) {
-            studies.entry(uid).or_default().push(index);
+        let Some(header) = plan.slices.first().map(|slice| &slice.header) else { continue };
+        if let Some(uid) = header.study_uid.clone() {
+            studies.entry((uid, header.patient_id.clone())).or_default().push(index);
         }
     }
     for places in studies.into_values().filter(|places| places.len() > 1) {
@@ -44,7 +46,7 @@ pub(super) fn choose(plans: &mut [DicomPlan]) {
             let (name, what) = &best;
             let message = if rank == 0 {
                 format!(
-                    "The study has {count} CT series; this one suits best ({what}): a whole head comes first, then a soft kernel, then slices of about {USUAL_MM:.0} mm."
+                    "The study has {count} CT series; this one suits best ({what}): a whole head comes first, then axial slices, then a soft kernel, then slices of about {USUAL_MM:.0} mm."
                 )
             } else {
                 format!(
@@ -72,6 +74,7 @@ fn fitness(plan: &DicomPlan) -> Fitness {
     let mm = distance_mm(plan);
     Fitness {
         whole_head: mm.map_or(slices >= HEAD_SLICES, |mm| mm * slices as f64 >= HEAD_MM),
+        axial: plan.slices.first().is_some_and(|slice| is_axial(&slice.geometry())),
         soft_kernel: !plan.slices.first().is_some_and(|slice| {
             let text = |field: &Option<String>| field.clone().unwrap_or_default();
             is_sharp(&text(&slice.header.kernel), &text(&slice.header.series_description))

@@ -28,6 +28,12 @@ pub(super) struct Stack {
 /// Row and column directions of an axial slice, nose up, seen from the feet.
 const AXIAL: [Direction; 2] = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]];
 
+/// Whether a slice lies across the body, as far as its file says.
+pub(super) fn is_axial(frame: &Frame) -> bool {
+    let [row, column] = frame.orientation.unwrap_or(AXIAL);
+    Axes::nearest(&[row, column, cross(row, column)]).slices_stay()
+}
+
 impl Stack {
     /// Sorts frames of one orientation by their positions; `None` unless all have one.
     pub(super) fn by_position(frames: &[Frame]) -> Option<Self> {
@@ -52,6 +58,12 @@ impl Stack {
             tilt_degrees: if gaps.is_empty() { 0.0 } else { cosine.clamp(-1.0, 1.0).acos().to_degrees() },
             gaps,
         })
+    }
+
+    /// Places of the slices that lie where another one before them does.
+    pub(super) fn repeated(&self) -> Vec<usize> {
+        let repeated = self.order.iter().skip(1).zip(&self.gaps).filter(|&(_, gap)| *gap < SAME_PLACE_MM);
+        repeated.map(|(&place, _)| place).collect()
     }
 
     /// Frames without positions, in the order given.

@@ -1,13 +1,14 @@
 //! What a DICOM file says about its slices (PS3.3: CT Image, Enhanced CT Image, Image Plane, Image Pixel modules).
 
 use super::codecs::FrameFragments;
-use super::elements::{DataSet, Parsed, PixelLocation, parse};
+use super::elements::{DataSet, ElementError, Parsed, PixelLocation, parse};
 use super::lut::ModalityLut;
 use super::pixels::PixelFormat;
 use crate::ingest::canonical::{Direction, dot, norm};
 use crate::ingest::fault::Fault;
 use crate::ingest::zip::Open;
 use crate::ingest::{ByteSource, InputFile, limits};
+use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -34,6 +35,13 @@ pub(super) struct Header {
     /// What maps stored values, in place of slope and intercept.
     pub(super) lut: Option<ModalityLut>,
     pub(super) study_uid: Option<String>,
+    /// Tells the slices of patients apart whom an anonymiser gave the same UIDs; never shown or exported.
+    pub(super) patient_id: Option<String>,
+    pub(super) image_type: Option<String>,
+    /// UID and number of the part where a multi-frame image was cut into several files.
+    pub(super) concatenation: Option<(String, u16)>,
+    /// Lowest and highest stored value that stands for no measurement.
+    pub(super) padding: Option<[f64; 2]>,
     /// Reconstruction kernel, which decides how sharp and how noisy the slices are.
     pub(super) kernel: Option<String>,
     pub(super) frames: Vec<Frame>,
@@ -64,8 +72,15 @@ impl Header {
     /// `open` is shared by the files of a drop.
     pub(super) fn read(file: &InputFile, open: &Open) -> Result<Self, Box<Rejection>> {
         let reject = |fault, series_uid| Box::new(Rejection { fault, series_uid });
-        let parsed = parse(&file.source, open)
-            .map_err(|error| reject(Fault::Damaged { path: file.path.clone(), detail: error.to_string() }, None))?;
+        let path = || file.path.clone();
+        let parsed = parse(&file.source, open).map_err(|error| {
+            let detail = error.to_string();
+            match error {
+                // Beyond the file meta group a length can be wrong as well.
+                ElementError::EndsInside(Tag(0x0002, _)) => reject(Fault::Truncated { path: path(), detail }, None),
+                _ => reject(Fault::Damaged { path: path(), detail }, None),
+            }
+        })?;
         let series_uid = parsed.data.text(tags::SERIES_INSTANCE_UID);
         build(file, &parsed, series_uid.clone()).map_err(|fault| reject(fault, series_uid))
     }
@@ -83,7 +98,7 @@ fn build(file: &InputFile, parsed: &Parsed, series_uid: Option<String>) -> Resul
     if let Ok(format) = &format {
         check_length(parsed, pixels, format, frame_count, &path)?;
     }
-    if modality != "CT" {
+    if !modality.eq_ignore_ascii_case("CT") {
         return Err(Fault::NotCt { name: name(), found: modality_name(&modality) });
     }
     let class = data.text(tags::SOP_CLASS_UID);
@@ -103,12 +118,17 @@ fn build(file: &InputFile, parsed: &Parsed, series_uid: Option<String>) -> Resul
         ),
     };
     let frames = frames(data, frame_count);
+    let padding = data.short(tags::PIXEL_PADDING_VALUE).map(|value| {
+        let limit = data.short(tags::PIXEL_PADDING_RANGE_LIMIT).unwrap_or(value);
+        let [one, other] = [value, limit].map(|stored| format.number(stored.into()));
+        [one.min(other), one.max(other)]
+    });
     Fault::check_shape(&path, [frames.len(), format.rows, format.columns])?;
     let kind = match &lut {
         Some(lut) => lut.kind.clone(),
         None => data.text(tags::RESCALE_TYPE),
     };
-    let other_scale = kind.filter(|kind| !matches!(kind.as_str(), "HU" | "US" | "HU_MOD")).or_else(|| {
+    let other_scale = kind.filter(|kind| !is_hounsfield(kind)).or_else(|| {
         (class.as_deref() == Some(uids::SECONDARY_CAPTURE_IMAGE_STORAGE)).then(|| "screen capture".to_owned())
     });
     Ok(Header {
@@ -127,10 +147,21 @@ fn build(file: &InputFile, parsed: &Parsed, series_uid: Option<String>) -> Resul
         other_scale,
         lut,
         study_uid: data.text(tags::STUDY_INSTANCE_UID),
+        patient_id: data.text(tags::PATIENT_ID),
+        image_type: data.text(tags::IMAGE_TYPE),
+        concatenation: data
+            .text(tags::CONCATENATION_UID)
+            .map(|uid| (uid, data.short(tags::IN_CONCATENATION_NUMBER).unwrap_or(0))),
+        padding,
         kernel: data.texts(tags::CONVOLUTION_KERNEL).into_iter().next(),
         frames,
         path,
     })
+}
+
+/// Whether a rescale type means Hounsfield units; `US` is unspecified, which CT writers put for them.
+fn is_hounsfield(kind: &str) -> bool {
+    matches!(kind.to_ascii_uppercase().as_str(), "HU" | "US" | "HU_MOD" | "HOUNSFIELD" | "HOUNSFIELD UNITS")
 }
 
 /// Where the pixels are, or why there are none.

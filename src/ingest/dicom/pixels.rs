@@ -6,6 +6,10 @@ use super::header::{Frame, Header};
 use crate::ingest::fault::Fault;
 use dicom_dictionary_std::{tags, uids};
 
+/// What lies above in a CT file is padding if the file calls it so, in Hounsfield units: the 12-bit scale ends here.
+const CT_ABOVE: f64 = 3071.0;
+/// Hounsfield units of the lowest value of the 12-bit scale, for what was not measured.
+const AIR: f32 = -1024.0;
 /// CT compresses to a half or a tenth.
 const USUAL_COMPRESSION: u64 = 20;
 
@@ -63,6 +67,15 @@ impl PixelFormat {
         matches!(self.kind, Kind::Integer { signed: true, .. })
     }
 
+    /// The number that the bits `stored` stand for.
+    pub(super) fn number(&self, stored: u32) -> f64 {
+        let Kind::Integer { bits, high_bit, signed, .. } = self.kind else { return f64::from(stored) };
+        // The bits that count are moved to the top, then down again with or without their sign; what other bits hold
+        // (overlays, in old files) goes.
+        let (top, down) = (stored << (31 - high_bit), 32 - bits);
+        if signed { f64::from(top as i32 >> down) } else { f64::from(top >> down) }
+    }
+
     fn pixel_bytes(&self) -> usize {
         match self.kind {
             Kind::Integer { bytes, .. } => bytes,
@@ -105,17 +118,18 @@ pub(super) fn read_frame(header: &Header, index: usize, frame: &Frame, voxels: &
         Some(lut) => lut.value(value),
         None => (value * frame.slope + frame.intercept) as f32,
     };
+    // Padding below the scale is as good as air; above it, it would be taken for metal.
+    let bright_padding = header.padding.filter(|[low, _]| low * frame.slope + frame.intercept > CT_ABOVE);
     match format.kind {
         Kind::Float => each(&bytes, format.big_endian, voxels, |item| rescale(f64::from(f32::from_le_bytes(item)))),
         Kind::Double => each(&bytes, format.big_endian, voxels, |item| rescale(f64::from_le_bytes(item))),
-        Kind::Integer { bytes: size, bits, high_bit, signed } => {
-            // The bits that count are moved to the top, then down again with or without their sign; what other bits
-            // hold (overlays, in old files) goes.
-            let up = 31 - high_bit;
-            let down = 32 - bits;
+        Kind::Integer { bytes: size, .. } => {
             let value = |stored: u32| {
-                let top = stored << up;
-                rescale(if signed { f64::from(top as i32 >> down) } else { f64::from(top >> down) })
+                let number = format.number(stored);
+                match bright_padding {
+                    Some([low, high]) if (low..=high).contains(&number) => AIR,
+                    _ => rescale(number),
+                }
             };
             match size {
                 1 => each(&bytes, false, voxels, |[byte]: [u8; 1]| value(byte.into())),

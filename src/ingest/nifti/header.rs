@@ -221,7 +221,11 @@ impl Raw {
         let used = usize::try_from(rank).ok().filter(|rank| (1..=7).contains(rank));
         let used = used.ok_or_else(|| damaged(format!("its header claims {rank} dimensions")))?;
         let mut sizes = [1_u64; 7];
-        for (size, &extent) in sizes.iter_mut().zip(extents.iter().take(used)) {
+        for (axis, (size, &extent)) in sizes.iter_mut().zip(extents.iter().take(used)).enumerate() {
+            // Some writers state more axes than they fill in.
+            if axis > 2 && extent == 0 {
+                continue;
+            }
             *size = u64::try_from(extent)
                 .ok()
                 .filter(|&extent| extent > 0)

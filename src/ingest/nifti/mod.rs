@@ -152,6 +152,11 @@ impl NiftiPlan {
             reader.read_exact(part).map_err(failed)?;
             convert(part, header, &mut voxels);
         }
+        // The check sum follows the last byte. What follows it, if no gzip member, is padding and nobody's concern.
+        let after = if reader.compressed { reader.read(&mut [0]).err() } else { None };
+        if let Some(error) = after.filter(|error| error.to_string().contains("checksum")) {
+            return Err(Fault::unreadable(path, &error).into());
+        }
         Ok(voxels)
     }
 }
@@ -206,8 +211,12 @@ fn head(file: &InputFile) -> Result<Vec<u8>, Fault> {
     let plain = SourceReader::new(file.source.as_ref(), 4096);
     let reader: Box<dyn Read + '_> =
         if compressed.starts_with(&[0x1f, 0x8b]) { Box::new(MultiGzDecoder::new(plain)) } else { Box::new(plain) };
-    reader.take(HEADER_BYTES as u64).read_to_end(&mut head).map_err(|error| Fault::unreadable(&file.path, &error))?;
-    Ok(head)
+    let read = reader.take(HEADER_BYTES as u64).read_to_end(&mut head);
+    // What came is a header or too short for one; the rest of a small file is met again with its voxels.
+    match read {
+        Err(error) if head.is_empty() => Err(Fault::unreadable(&file.path, &error)),
+        _ => Ok(head),
+    }
 }
 
 /// Brings headers and data files of pairs together: the same folder and name without extension.
@@ -238,7 +247,7 @@ fn pair_key(path: &str) -> (String, String) {
 
 fn bare_name(path: &str) -> &str {
     let name = file_name(path);
-    let name = name.strip_suffix(".gz").unwrap_or(name);
+    let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".GZ")).unwrap_or(name);
     name.rsplit_once('.').map_or(name, |(bare, _)| bare)
 }
 

@@ -83,6 +83,12 @@ fn gzip_is_unpacked() {
     assert_eq!(read(&[("a.nii.gz", packed.clone())]).unwrap().volume.voxels()[..1], [1200.0]);
     let cut = packed[..packed.len() - 20].to_vec();
     assert!(read(&[("a.nii.gz", cut)]).is_err());
+    let mut changed = packed.clone();
+    let sum = changed.len() - 8;
+    changed[sum] ^= 1;
+    assert_eq!(read(&[("a.nii.gz", changed)]).unwrap_err(), "damaged");
+    let padded = [packed, vec![0; 512]].concat();
+    assert_eq!(read(&[("a.nii.gz", padded)]).unwrap().volume.voxels()[..1], [1200.0]);
 }
 
 #[test]
@@ -182,6 +188,9 @@ fn a_time_axis_is_refused_unless_it_is_one_long() {
     maker.put(40, 4_i16.to_le_bytes()).put(48, 1_i16.to_le_bytes());
     assert!(read(&[("a.nii", maker.with(&shorts(&VALUES, false)))]).is_ok());
     let mut maker = Maker::first(false, [2, 2, 1], 4);
+    maker.put(40, 5_i16.to_le_bytes());
+    assert!(read(&[("a.nii", maker.with(&shorts(&VALUES, false)))]).is_ok());
+    let mut maker = Maker::first(false, [2, 2, 1], 4);
     maker.put(40, 4_i16.to_le_bytes()).put(48, 7_i16.to_le_bytes());
     assert_eq!(read(&[("a.nii", maker.with(&[0; 56]))]).unwrap_err(), "4d");
 }
@@ -197,7 +206,10 @@ fn a_pair_may_be_compressed_and_an_empty_offset_is_that_of_the_header() {
     maker.bytes[344..348].copy_from_slice(b"ni1\0");
     maker.put(108, 0_f32.to_le_bytes());
     let (header, data) = (gzip(&maker.with(&[])), gzip(&shorts(&VALUES, false)));
-    assert_eq!(read(&[("a.hdr.gz", header), ("a.img.gz", data)]).unwrap().volume.voxels()[..1], [1200.0]);
+    for (header_path, data_path) in [("a.hdr.gz", "a.img.gz"), ("A.HDR.GZ", "A.IMG.GZ")] {
+        let files = [(header_path, header.clone()), (data_path, data.clone())];
+        assert_eq!(read(&files).unwrap().volume.voxels()[..1], [1200.0]);
+    }
     let mut maker = Maker::first(false, [2, 2, 1], 4);
     maker.put(108, 0_f32.to_le_bytes());
     assert_eq!(read(&[("a.nii", maker.with(&shorts(&VALUES, false)))]).unwrap().volume.voxels()[..1], [1200.0]);

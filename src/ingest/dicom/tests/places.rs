@@ -193,3 +193,147 @@ fn numbers_that_start_in_the_middle_of_the_head_are_corrected_by_the_pictures() 
     assert_eq!(scan.volume.voxels(), phantom.volume.voxels());
     assert!(codes(&scan).contains(&"slices_reordered"));
 }
+
+/// Ten slices, changed by `change`.
+fn ten(change: impl Fn(usize, &mut InMemDicomObject)) -> Vec<InputFile> {
+    (0..10).map(|n| marked(n, |object| change(n, object))).collect()
+}
+
+#[test]
+fn numbers_that_writers_round_for_each_slice_are_of_one_stack() {
+    let files = ten(|n, object| {
+        let cosine = if n % 2 == 0 { 0.995_000_1 } else { 0.994_999_9 };
+        let sine = 0.099_874_9;
+        let orientation = format!("{cosine}\\{sine}\\0\\-{sine}\\{cosine}\\0");
+        text(object, tags::IMAGE_ORIENTATION_PATIENT, VR::DS, &orientation);
+        text(object, tags::PIXEL_SPACING, VR::DS, if n % 3 == 0 { "0.485001\\0.485001" } else { "0.484999\\0.484999" });
+    });
+    assert_eq!(marks(&read(files).unwrap()).len(), 10);
+}
+
+#[test]
+fn two_patients_under_one_uid_are_two_scans() {
+    // Between each other, so that no place tells them apart.
+    let patient = |id: &'static str, shift: f64| {
+        ten(move |n, object| {
+            text(object, tags::PATIENT_ID, VR::LO, id);
+            text(object, tags::SOP_INSTANCE_UID, VR::UI, &format!("1.2.{n}.{id}"));
+            set_position(object, [-1.0, -1.0, 5.0 * n as f64 + shift]);
+        })
+    };
+    let discovery = discover([patient("7", 0.0), patient("8", 2.5)].concat());
+    assert_eq!(discovery.scans.iter().map(crate::ingest::ScanPlan::slices).collect::<Vec<_>>(), [10, 10]);
+}
+
+#[test]
+fn two_kernels_under_one_uid_are_two_scans() {
+    let kernel = |name: &'static str, number: usize| {
+        ten(move |n, object| {
+            text(object, tags::CONVOLUTION_KERNEL, VR::SH, name);
+            text(object, tags::SOP_INSTANCE_UID, VR::UI, &format!("1.2.{n}.{number}"));
+            pixels(object, &PIXELS.map(|value| value + number as i16));
+        })
+    };
+    let discovery = discover([kernel("H31s", 1), kernel("H60s", 2)].concat());
+    assert_eq!(discovery.refused, []);
+    assert_eq!(discovery.scans.len(), 2);
+}
+
+#[test]
+fn a_slice_where_another_one_lies_is_left_out_and_said() {
+    let repeated = |n: usize| set_of(n, if n == 6 { 5 } else { n });
+    let scan = read((0..10).map(repeated).collect()).unwrap();
+    assert_eq!(marks(&scan), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 8.0, 9.0]);
+    assert_eq!(codes(&scan), ["duplicate_files", "missing_slices"]);
+}
+
+/// Slice `n` at the place of slice `place`, taken in another run.
+fn set_of(n: usize, place: usize) -> InputFile {
+    marked(n, |object| {
+        text(object, tags::ACQUISITION_NUMBER, VR::IS, if n < 6 { "1" } else { "2" });
+        set_position(object, [-1.0, -1.0, 5.0 * place as f64]);
+    })
+}
+
+#[test]
+fn a_few_slices_across_a_series_are_scout_views() {
+    let mut files = ten(|_, _| {});
+    for n in 10..12 {
+        files.push(marked(n, |object| {
+            text(object, tags::IMAGE_ORIENTATION_PATIENT, VR::DS, "0\\1\\0\\0\\0\\-1");
+            set_position(object, [n as f64, 0.0, 0.0]);
+        }));
+    }
+    let discovery = discover(files);
+    assert_eq!(discovery.scans.len(), 1);
+    assert_eq!(discovery.set_aside[0].refusal.code, "localiser");
+    assert_eq!(discovery.set_aside[0].sources.len(), 2);
+}
+
+#[test]
+fn padding_above_the_scale_is_air_and_below_it_stays() {
+    let padded = |padding: i16| {
+        let mut object = slice(1, 0.0);
+        short(&mut object, tags::PIXEL_PADDING_VALUE, padding as u16);
+        pixels(&mut object, &[-1000, 0, 40, padding]);
+        read(vec![written("a", object)]).unwrap().volume.voxels()[3]
+    };
+    assert_eq!(padded(32_000), -1024.0);
+    assert_eq!(padded(-2000), -2000.0);
+    assert_eq!(padded(900), 900.0);
+}
+
+#[test]
+fn hounsfield_units_are_known_however_they_are_written() {
+    for (kind, scale) in
+        [("hu", ValueScale::Hounsfield), ("Hounsfield", ValueScale::Hounsfield), ("HUX", ValueScale::Unknown)]
+    {
+        let mut object = slice(1, 0.0);
+        text(&mut object, tags::RESCALE_TYPE, VR::LO, kind);
+        assert_eq!(read(vec![written("a", object)]).unwrap().volume.scale, scale, "{kind}");
+    }
+}
+
+#[test]
+fn a_file_that_ends_in_its_header_is_truncated() {
+    let bytes = write(slice(1, 0.0), uids::EXPLICIT_VR_LITTLE_ENDIAN);
+    assert_eq!(read(vec![file("a", bytes[..170].to_vec())]).unwrap_err(), "truncated");
+}
+
+/// A multi-frame file of frames `from..to` of a scan that was cut in two.
+fn part_of_two(number: u16, from: usize, to: usize) -> InputFile {
+    let item = |tag: Tag, value: &str| {
+        let mut item = InMemDicomObject::new_empty();
+        text(&mut item, tag, VR::DS, value);
+        DataSetSequence::from(vec![item])
+    };
+    let groups = (from..to).map(|n| {
+        let position = item(tags::IMAGE_POSITION_PATIENT, &format!("0\\0\\{}", 5 * n));
+        let mut group = InMemDicomObject::new_empty();
+        group.put(DataElement::new(tags::PLANE_POSITION_SEQUENCE, VR::SQ, position));
+        group
+    });
+    let groups: Vec<InMemDicomObject> = groups.collect();
+    let mut object = slice(number.into(), 0.0);
+    object.put(DataElement::new(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, VR::SQ, DataSetSequence::from(groups)));
+    text(&mut object, tags::NUMBER_OF_FRAMES, VR::IS, &(to - from).to_string());
+    text(&mut object, tags::CONCATENATION_UID, VR::UI, "1.2.77");
+    short(&mut object, tags::IN_CONCATENATION_NUMBER, number);
+    let values: Vec<i16> = (from..to).flat_map(|n| PIXELS.map(|value| value + n as i16)).collect();
+    pixels(&mut object, &values);
+    written(&format!("s/{}.dcm", 9 - number), object)
+}
+
+#[test]
+fn parts_of_a_multi_frame_image_are_one_scan_even_if_dropped_twice() {
+    let mut files = vec![part_of_two(1, 0, 3), part_of_two(2, 3, 4)];
+    assert_eq!(marks(&read(files.clone()).unwrap()), [0.0, 1.0, 2.0, 3.0]);
+    let copies: Vec<InputFile> = files
+        .iter()
+        .map(|file| InputFile { path: format!("copy/{}", file.path), source: Arc::clone(&file.source) })
+        .collect();
+    files.extend(copies);
+    let scan = read(files).unwrap();
+    assert_eq!(marks(&scan), [0.0, 1.0, 2.0, 3.0]);
+    assert_eq!(codes(&scan), ["duplicate_files"]);
+}
