@@ -1,5 +1,7 @@
 //! A batch that two processes share is answered as one process answers it.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
