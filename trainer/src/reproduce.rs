@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-/// Result, command, and the time it takes on two idle cores of an EPYC of Zen 2.
+/// Result, command, and about the time it takes on two idle cores of an EPYC: trainings of `both-cut` and `ct-ich-painted` reckoned from
+/// single folds on a Zen 2, the rest measured on a machine with AVX-512.
 const RESULTS: [(&str, &str, &str); 21] = [
     ("the data as the trainer sees it", "cargo trainer import", "1 min"),
     (
