@@ -38,6 +38,12 @@ impl Refusal {
     pub fn new(code: &str, message: impl Into<String>) -> Self {
         Self { code: code.to_owned(), message: message.into() }
     }
+
+    /// Says that `more` other files of the series or folder were refused for the same reason.
+    pub(crate) fn same_goes_for(&mut self, more: usize, of: &str) {
+        let files = if more == 1 { "one more file".to_owned() } else { format!("{more} more files") };
+        self.message = format!("{} The same goes for {files} of the {of}.", self.message);
+    }
 }
 
 /// Whether a scan got an answer.

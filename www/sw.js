@@ -34,10 +34,24 @@ async function keep(path) {
   const response = await fetch(address(path), { integrity: files[path], cache: fresh });
   if (!response.ok) throw new Error(`${path}: HTTP ${response.status}`);
   // A worker obeys the policy that comes with its own script, which a plain host does not send: from here on it comes.
-  const headers = { 'Content-Type': response.headers.get('Content-Type') ?? '', 'Content-Security-Policy': site.policy, 'Referrer-Policy': 'no-referrer', 'X-Content-Type-Options': 'nosniff' };
+  const headers = { 'Content-Type': response.headers.get('Content-Type') ?? '', 'Content-Security-Policy': site.policy, 'Referrer-Policy': 'no-referrer', 'X-Content-Type-Options': 'nosniff', ...isolation(response.headers) };
   const kept = new Response(await response.blob(), { headers });
   await (await caches.open(own)).put(address(path), kept.clone());
   return kept;
+}
+
+/**
+ * A page that its host isolates from other sites is so when it comes from here, too: only then may it share memory.
+ *
+ * @param {Headers} sent
+ * @returns {Record<string, string>}
+ */
+function isolation(sent) {
+  const names = ['Cross-Origin-Opener-Policy', 'Cross-Origin-Embedder-Policy'];
+  return Object.fromEntries(names.flatMap((name) => {
+    const value = sent.get(name);
+    return value ? [[name, value]] : [];
+  }));
 }
 
 /** @param {Record<string, string>} group */

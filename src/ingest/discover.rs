@@ -247,8 +247,7 @@ impl Discovery {
         for refused in &mut gathered {
             let more = refused.sources.len().saturating_sub(1);
             if refused.refusal.code == "unsupported_format" && more > 0 {
-                let message = &refused.refusal.message;
-                refused.refusal.message = format!("{message} The same goes for {more} more files of the folder.");
+                refused.refusal.same_goes_for(more, "folder");
             }
         }
         self.refused = gathered;
@@ -302,7 +301,7 @@ mod tests {
         let files = files.map(|(path, bytes)| InputFile { path: path.to_owned(), source: Arc::new(bytes.to_vec()) });
         let refused = discover(files.to_vec()).refused;
         assert_eq!(refused.iter().map(|refused| refused.sources.len()).collect::<Vec<_>>(), [2, 1, 1]);
-        assert!(refused[0].refusal.message.ends_with("for 1 more files of the folder."), "{refused:?}");
+        assert!(refused[0].refusal.message.ends_with("The same goes for one more file of the folder."), "{refused:?}");
     }
 
     #[test]

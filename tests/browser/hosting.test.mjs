@@ -75,6 +75,7 @@ async function answers(t, url) {
 async function answersIsolated(t, url) {
   const { page } = await answers(t, url);
   assert.ok(await page.evaluate(() => crossOriginIsolated));
+  return page;
 }
 
 /** Every file comes with the headers, the version's own for ever, and the others to be asked for again. */
@@ -104,16 +105,30 @@ test('nginx', { timeout, skip: lacks('nginx', '-v') }, async (t) => {
   mkdirSync(join(folder, 'srv'));
   symlinkSync(SITE, join(folder, 'srv/ictus'));
   writeFileSync(join(folder, 'ictus-headers.conf'), headers().map(([name, value]) => `add_header ${name} "${value}" always;\n`).join(''));
+  const log = join(folder, 'access.log');
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((what) => `${what}_temp_path ${folder}/temporary;`).join(' ');
   writeFileSync(join(folder, 'nginx.conf'), `
     daemon off; pid ${folder}/pid; error_log stderr; ${process.getuid?.() === 0 ? 'user root;' : ''}
     events {}
-    http { access_log off; ${temporary} server { listen 127.0.0.1:${port}; ${recipe('nginx').replaceAll('/srv', `${folder}/srv`)} } }`);
+    http { log_format bytes '$bytes_sent'; access_log ${log} bytes; ${temporary} server { listen 127.0.0.1:${port}; ${recipe('nginx').replaceAll('/srv', `${folder}/srv`)} } }`);
   const url = `http://127.0.0.1:${port}/ictus/`;
   await serve(t, url, 'nginx', ['-p', folder, '-c', join(folder, 'nginx.conf')]);
   await assertHeaders(url);
   assert.equal((await fetch(`${url}${version}/pkg/cpu/ictus_bg.wasm`)).headers.get('content-type'), 'application/wasm');
-  await answersIsolated(t, url);
+  /** Bytes that were sent since the last look, headers and all. */
+  const sent = () => {
+    const lines = readFileSync(log, 'utf8').trim().split('\n').filter(Boolean).map(Number);
+    writeFileSync(log, '');
+    return { files: lines.length, bytes: lines.reduce((sum, bytes) => sum + bytes, 0) };
+  };
+  sent();
+  const page = await answersIsolated(t, url);
+  const first = sent();
+  await page.reload();
+  await page.waitForSelector('body[data-phase="ready"]');
+  const again = sent();
+  t.diagnostic(`first visit: ${first.files} files, ${first.bytes} bytes; second: ${again.files}, ${again.bytes}`);
+  assert.ok(first.files > 50 && again.files <= 3 && again.bytes < first.bytes / 50, JSON.stringify({ first, again }));
 });
 
 test('Caddy', { timeout, skip: lacks('caddy', 'version') }, async (t) => {

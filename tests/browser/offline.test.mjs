@@ -127,6 +127,11 @@ test('the page works with the headers that docs/hosting.md recommends, isolated 
   await opened.drop(scan());
   const [answer] = await opened.answers();
   assert.equal(answer.outcome, 'classified');
+  // The next visit is answered from what was kept.
+  await serving.stop();
+  await opened.page.reload();
+  await ready(opened.page);
+  assert.ok(await opened.page.evaluate(() => crossOriginIsolated));
   assert.deepEqual(opened.errors, []);
 });
 

@@ -70,7 +70,44 @@ pub(crate) fn dist(workspace: &Workspace, arguments: &DistArguments) -> Result<(
     let bytes = fs::metadata(&single).doing("look at", &single)?.len();
     progress::stage(format_args!("the site is in {}; upload the folder to any static host", site.display()));
     progress::stage(format_args!("the page in one file, {}, is {}", megabytes(bytes), single.display()));
+    let mut files = Files::new();
+    read(&site, "", &mut files)?;
+    for (compression, ending) in [("brotli", ".br"), ("gzip", ".gz")] {
+        let visit = visit(&files, ending);
+        progress::stage(format_args!(
+            "a first visit takes {} with {compression}, {} more where WebGPU is used; one that comes back asks for {} at most",
+            megabytes(visit.first),
+            megabytes(visit.gpu),
+            megabytes(visit.again)
+        ));
+    }
     Ok(())
+}
+
+/// Bytes of files that a visitor is sent, headers not counted.
+#[derive(Debug, PartialEq, Eq)]
+struct Visit {
+    /// The page with the CPU engine, kept for later.
+    first: u64,
+    /// The WebGPU engine.
+    gpu: u64,
+    /// What a browser asks for to see whether there is a newer version.
+    again: u64,
+}
+
+/// What visitors are sent by a host that has compressed files of this `ending`.
+fn visit(site: &Files, ending: &str) -> Visit {
+    let sent = |path: &str| -> u64 {
+        let packed = site.get(&format!("{path}{ending}")).or_else(|| site.get(path));
+        packed.map_or(0, |bytes| bytes.len() as u64)
+    };
+    let gpu = format!("/{PKG}/{}/", Engine::Gpu.name());
+    let plain = |path: &&String| ![".gz", ".br"].iter().any(|ending| path.ends_with(ending));
+    let of_page = |path: &&String| path.contains('/') || FIXED.contains(&path.as_str()) || *path == SERVICE_WORKER;
+    let (of_gpu, always): (Vec<&String>, Vec<&String>) =
+        site.keys().filter(plain).filter(of_page).partition(|path| path.contains(&gpu));
+    let sum = |paths: &[&String]| paths.iter().map(|path| sent(path)).sum();
+    Visit { first: sum(&always), gpu: sum(&of_gpu), again: sent(SERVICE_WORKER) }
 }
 
 /// Binds the engines and puts the site together once more, twice, from what is compiled, and says which files differ.
@@ -280,6 +317,26 @@ mod tests {
         // From `printf gpu | openssl dgst -sha256 -binary | base64`.
         let known = "sha256-48W6UduoWrDJkNteMJ9Ne9soJHD7Aq7nW5AiwTmekcg=";
         assert_eq!(site["gpu"][format!("{version}/pkg/gpu/x.wasm")], known);
+    }
+
+    #[test]
+    fn a_visitor_is_sent_the_compressed_file_where_there_is_one_and_no_single_file() {
+        let sizes = [
+            ("index.html", 100),
+            ("index.html.gz", 60),
+            ("index.html.br", 50),
+            ("sw.js", 30),
+            ("icon.svg", 7),
+            ("ictus.html", 10_000),
+            ("NOTICE.html", 10_000),
+            ("0123/app.js", 400),
+            ("0123/app.js.br", 200),
+            ("0123/pkg/gpu/x.wasm", 5000),
+            ("0123/pkg/gpu/x.wasm.gz", 3000),
+        ];
+        let site: Files = sizes.map(|(path, size)| (path.to_owned(), vec![0; size])).into();
+        assert_eq!(visit(&site, ".br"), Visit { first: 50 + 30 + 7 + 200, gpu: 5000, again: 30 });
+        assert_eq!(visit(&site, ".gz"), Visit { first: 60 + 30 + 7 + 400, gpu: 3000, again: 30 });
     }
 
     #[test]

@@ -85,8 +85,7 @@ fn refusal(fault: &Fault, paths: Vec<String>) -> RefusedScan {
     let mut refusal = Refusal::from(fault);
     let mut name = first.clone();
     if paths.len() > 1 {
-        refusal.message =
-            format!("{} The same goes for {} more files of the series.", refusal.message, paths.len() - 1);
+        refusal.same_goes_for(paths.len() - 1, "series");
         name = if folder(&first).is_empty() { first } else { folder(&first).to_owned() };
     }
     RefusedScan { name, sources: paths, refusal }
