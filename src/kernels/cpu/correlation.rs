@@ -142,21 +142,24 @@ fn raise<const WIDTH: usize>(maxima: &mut [f32], windows: &[[f32; WIDTH]]) {
 }
 
 /// The larger one; NaN if `value` is, so that a broken input stays visible.
-fn maximum(best: f32, value: f32) -> f32 {
+pub(super) fn maximum(best: f32, value: f32) -> f32 {
     if (value > best) | value.is_nan() { value } else { best }
 }
 
 /// `y[o] = bias[o] + sum over i, k of weight[o, i, k] * x[i]` shifted by `offsets[k]`.
-struct Correlation<'a> {
-    x: &'a [f32],
-    channel: usize,
-    inputs: usize,
-    offsets: &'a [usize],
-    weight: &'a [f32],
-    bias: &'a [f32],
-    y: &'a mut [f32],
-    pitch: usize,
-    outputs: usize,
+pub(super) struct Correlation<'a> {
+    pub(super) x: &'a [f32],
+    /// Distance between channels of `x`.
+    pub(super) channel: usize,
+    pub(super) inputs: usize,
+    pub(super) offsets: &'a [usize],
+    /// As [`PackedWeight`] holds it.
+    pub(super) weight: &'a [f32],
+    pub(super) bias: &'a [f32],
+    pub(super) y: &'a mut [f32],
+    /// Distance between channels of `y`, and number of outputs of each.
+    pub(super) pitch: usize,
+    pub(super) outputs: usize,
 }
 
 impl Kernel for Correlation<'_> {

@@ -52,6 +52,11 @@ impl Axis {
         Self { output: count, padding: self.padding - (self.stride * start) as isize, ..self }
     }
 
+    /// The zeros in front of an axis on which outputs and inputs lie equally close.
+    pub(super) fn dense_padding(self) -> Option<usize> {
+        (self.stride == 1 && self.dilation == 1).then_some(usize::try_from(self.padding).ok()).flatten()
+    }
+
     /// Distance between neighbouring rows (or planes) if those behind supply the zeros at this one's end.
     fn shared_pitch(self) -> usize {
         let reach = self.output + (self.kernel - 1) / self.stride;

@@ -1,0 +1,615 @@
+//! Convolution with kernels of 3 rows and 3 columns by Winograd's minimal filtering F(4x4, 3x3) (A. Lavin and S. Gray, "Fast
+//! Algorithms for Convolutional Neural Networks", CVPR 2016).
+//!
+//! A tile of 4x4 outputs sees a patch of 6x6 inputs. Patch and kernel are evaluated as polynomials at 6x6 points, multiplied
+//! point by point, and the products interpolated: 36 multiplications instead of 144. The sum over input channels and slices of
+//! the kernel is taken at the points, by the register tile of [`super::correlation`] with tiles for places. The points along
+//! an axis are 0, +-sqrt(1/2), +-sqrt(2) and infinity: they round to about half the error of 0, +-1, +-2.
+
+use super::{
+    conv::{CHANNELS, Conv},
+    correlation::{Correlation, maximum},
+    machine::{Kernel, Lanes, dispatch, for_each, step},
+    shared::Shared,
+};
+use std::{
+    cell::RefCell,
+    f32::consts::{FRAC_1_SQRT_2, SQRT_2},
+};
+
+/// Outputs of a tile along an axis.
+const TILE: usize = 4;
+/// Inputs that a tile sees along an axis, and points along it.
+const PATCH: usize = TILE + 2;
+const POINTS: usize = PATCH * PATCH;
+/// Lanes of the widest vector: room at the end of what whole vectors are written to.
+const WIDEST: usize = 16;
+/// Numbers at the points, of inputs and outputs, worked on at a time: 512 KiB.
+const CACHE: usize = 128 * 1024;
+
+/// A convolution, `ReLU` and max pooling by tiles.
+pub(super) struct Winograd<'a> {
+    conv: &'a Conv,
+    padding: [usize; 3],
+    window: [usize; 3],
+    /// Depth, height and width after pooling.
+    pooled: [usize; 3],
+    /// Rows and columns of tiles in a slice.
+    tiles: [usize; 2],
+    /// Neighbouring tiles of a register tile.
+    step: usize,
+}
+
+/// What is worked on at a time.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    sample: usize,
+    slice: usize,
+    slices: usize,
+    /// First row of tiles.
+    row: usize,
+    rows: usize,
+}
+
+/// Where a tile lies in the outputs of a part, after pooling, and how much of it is there.
+#[derive(Clone, Copy)]
+struct Place {
+    at: usize,
+    rows: usize,
+    columns: usize,
+}
+
+#[derive(Default)]
+struct Scratch {
+    /// Rows of a slice of one channel, each with every fourth column together.
+    phases: Vec<f32>,
+    /// `[point, input channel, slice, row of tiles, tile]`.
+    x: Vec<f32>,
+    /// `[point, output channel, slice, row of tiles, tile]`.
+    y: Vec<f32>,
+    /// One output channel.
+    pooled: Vec<f32>,
+    places: Vec<Place>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+impl<'a> Winograd<'a> {
+    /// None if the convolution has another kernel or a stride, the windows do not fit into tiles, or sums of shifted inputs
+    /// are faster.
+    pub(super) fn new(conv: &'a Conv, window: [usize; 3]) -> Option<Self> {
+        Self::possible(conv, window).filter(|winograd| {
+            let kernels = conv.inputs * conv.outputs * conv.taps();
+            winograd.cost(winograd.part_size()) < conv.batch * conv.output_channel() * kernels
+        })
+    }
+
+    fn possible(conv: &'a Conv, window: [usize; 3]) -> Option<Self> {
+        let [z, y, x] = conv.axes;
+        let padding = [z.dense_padding()?, y.dense_padding()?, x.dense_padding()?];
+        let fits = [y.kernel, x.kernel] == [3; 2] && matches!(window, [_, 1, 1] | [_, 2, 2]);
+        fits.then(|| Self {
+            conv,
+            padding,
+            window,
+            pooled: std::array::from_fn(|i| conv.axes[i].output / window[i]),
+            tiles: [y, x].map(|axis| axis.output.div_ceil(TILE)),
+            step: step(),
+        })
+    }
+
+    /// Slices that the pooling leaves something of.
+    fn slices(&self) -> usize {
+        self.pooled[0] * self.window[0]
+    }
+
+    /// Slices and rows of tiles of a part, such that all parts together cost least.
+    fn part_size(&self) -> [usize; 2] {
+        let numbers = |slices: usize, rows: usize| {
+            let inputs = self.conv.inputs * (slices + self.conv.axes[0].kernel - 1);
+            POINTS * rows * self.tiles[1] * (inputs + self.conv.outputs * slices)
+        };
+        let mut best = [self.window[0], 1];
+        for slices in (self.window[0]..=self.slices()).step_by(self.window[0]) {
+            for rows in 1..=self.tiles[0] {
+                if numbers(slices, rows) > CACHE {
+                    break;
+                }
+                if self.cost([slices, rows]) < self.cost(best) {
+                    best = [slices, rows];
+                }
+            }
+        }
+        best
+    }
+
+    /// About how many multiplications and additions the time of the whole is worth, in parts of this size.
+    fn cost(&self, [slices, rows]: [usize; 2]) -> usize {
+        /// What a patch of one channel costs on its way to the points, or a tile on its way back.
+        const TRANSFORM: usize = 250;
+        /// What a number costs on its way into its phase.
+        const MOVE: usize = 2;
+        let Conv { batch, inputs, outputs, axes } = *self.conv;
+        let kernels = inputs * outputs * axes[0].kernel;
+        let part = |slices: usize, rows: usize| {
+            let tiles = slices * rows * self.tiles[1];
+            let input_slices = inputs * (slices + axes[0].kernel - 1);
+            tiles.next_multiple_of(self.step) * POINTS * kernels
+                + TRANSFORM * (outputs * tiles + input_slices * rows * self.tiles[1])
+                + MOVE * input_slices * (TILE * rows + 2) * axes[2].input
+        };
+        let pieces = |total: usize, size: usize| [(total / size, size), (usize::from(total % size > 0), total % size)];
+        let mut sum = TRANSFORM * kernels;
+        for (many, slices) in pieces(self.slices(), slices) {
+            for (times, rows) in pieces(self.tiles[0], rows) {
+                if many * times > 0 {
+                    sum += batch * many * times * part(slices, rows);
+                }
+            }
+        }
+        sum
+    }
+
+    fn parts(&self) -> Vec<Part> {
+        let [slices, rows] = self.part_size();
+        let mut parts = Vec::new();
+        for sample in 0..self.conv.batch {
+            for slice in (0..self.slices()).step_by(slices) {
+                for row in (0..self.tiles[0]).step_by(rows) {
+                    let (slices, rows) = (slices.min(self.slices() - slice), rows.min(self.tiles[0] - row));
+                    parts.push(Part { sample, slice, slices, row, rows });
+                }
+            }
+        }
+        parts
+    }
+
+    pub(super) fn run(&self, input: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+        let channel: usize = self.pooled.iter().product();
+        let mut output = vec![0.0; self.conv.batch * self.conv.outputs * channel];
+        if channel == 0 {
+            return output;
+        }
+        let weight = transform_weight(self.conv, weight);
+        let shared = Shared::new(&mut output);
+        let parts = self.parts();
+        for_each(parts.len(), |index| {
+            let part = parts[index];
+            SCRATCH.with_borrow_mut(|scratch| {
+                self.to_points(part, input, scratch);
+                self.multiply(part, &weight, scratch);
+                self.from_points(part, bias, scratch, &shared);
+            });
+        });
+        output
+    }
+
+    /// Tiles of a part, in one channel.
+    fn columns(&self, part: Part) -> usize {
+        part.slices * part.rows * self.tiles[1]
+    }
+
+    /// Distances between channels and between points of the input.
+    fn input_pitch(&self, part: Part) -> [usize; 2] {
+        let channel = (part.slices + self.conv.axes[0].kernel - 1) * part.rows * self.tiles[1];
+        [channel, self.conv.inputs * channel + self.output_pitch(part)[0].max(WIDEST)]
+    }
+
+    /// The same of the output.
+    fn output_pitch(&self, part: Part) -> [usize; 2] {
+        let channel = self.columns(part).next_multiple_of(self.step);
+        [channel, self.conv.outputs.next_multiple_of(CHANNELS) * channel]
+    }
+
+    /// Evaluates the patches at the points.
+    fn to_points(&self, part: Part, input: &[f32], Scratch { phases, x, .. }: &mut Scratch) {
+        let [z, y, column] = self.conv.axes;
+        let [channel, point] = self.input_pitch(part);
+        x.resize(POINTS * point, 0.0);
+        let slice = part.rows * self.tiles[1];
+        let row = self.tiles[1].next_multiple_of(WIDEST) + 1;
+        phases.clear();
+        phases.resize((TILE * part.rows + 2) * TILE * row, 0.0);
+        for i in 0..self.conv.inputs {
+            let source = &input[(part.sample * self.conv.inputs + i) * self.conv.input_channel()..];
+            for (packed, at) in (part.slice..part.slice + part.slices + z.kernel - 1).enumerate() {
+                let first = i * channel + packed * slice;
+                let Some(at) = at.checked_sub(self.padding[0]).filter(|&at| at < z.input) else {
+                    for point in x.chunks_exact_mut(point) {
+                        point[first..first + slice].fill(0.0);
+                    }
+                    continue;
+                };
+                let source = &source[at * y.input * column.input..][..y.input * column.input];
+                for (at, phases) in (part.row * TILE..).zip(phases.chunks_exact_mut(TILE * row)) {
+                    match at.checked_sub(self.padding[1]).filter(|&at| at < y.input) {
+                        Some(at) => split(&source[at * column.input..][..column.input], self.padding[2], row, phases),
+                        None => phases.fill(0.0),
+                    }
+                }
+                dispatch(ToPoints { phases, pitch: row, tiles: self.tiles[1], rows: part.rows, x: &mut x[first..], point });
+            }
+        }
+    }
+
+    /// Sums the products over input channels and slices of the kernel.
+    fn multiply(&self, part: Part, weight: &[f32], Scratch { x, y, .. }: &mut Scratch) {
+        let Conv { inputs, outputs, axes: [z, ..], .. } = *self.conv;
+        let [input_channel, input_point] = self.input_pitch(part);
+        let [output_channel, output_point] = self.output_pitch(part);
+        y.resize(POINTS * output_point, 0.0);
+        let offsets: Vec<usize> = (0..z.kernel).map(|k| k * part.rows * self.tiles[1]).collect();
+        let bias = vec![0.0; outputs.next_multiple_of(CHANNELS)];
+        let weights = weight.chunks_exact(weight.len() / POINTS);
+        for ((x, y), weight) in x.chunks_exact(input_point).zip(y.chunks_exact_mut(output_point)).zip(weights) {
+            dispatch(Correlation {
+                x,
+                channel: input_channel,
+                inputs,
+                offsets: &offsets,
+                weight,
+                bias: &bias,
+                y,
+                pitch: output_channel,
+                outputs,
+            });
+        }
+    }
+
+    /// Interpolates, adds the bias, and pools.
+    fn from_points(
+        &self,
+        part: Part,
+        bias: Option<&[f32]>,
+        Scratch { y, pooled, places, .. }: &mut Scratch,
+        output: &Shared,
+    ) {
+        let [depth, window, _] = self.window;
+        let side = TILE / window;
+        let [_, height, width] = self.pooled;
+        let first_row = (part.row * side).min(height);
+        let rows = (part.rows * side).min(height - first_row);
+        let slices = part.slices / depth;
+        places.clear();
+        for z in 0..part.slices {
+            for tile in 0..part.rows {
+                places.extend((0..self.tiles[1]).map(|column| Place {
+                    at: (z / depth * rows + tile * side) * width + column * side,
+                    rows: rows.saturating_sub(tile * side).min(side),
+                    columns: width.saturating_sub(column * side).min(side),
+                }));
+            }
+        }
+        let [channel, point] = self.output_pitch(part);
+        for o in 0..self.conv.outputs {
+            pooled.clear();
+            pooled.resize(slices * rows * width, 0.0);
+            dispatch(FromPoints {
+                y: &y[o * channel..],
+                point,
+                bias: bias.map_or(0.0, |bias| bias[o]),
+                window,
+                places,
+                pooled,
+                width,
+            });
+            for (z, source) in pooled.chunks_exact((rows * width).max(1)).enumerate() {
+                let plane = (part.sample * self.conv.outputs + o) * self.pooled[0] + part.slice / depth + z;
+                // SAFETY: parts are different rows of different slices.
+                let target = unsafe { output.run((plane * height + first_row) * width, rows * width) };
+                target.copy_from_slice(source);
+            }
+        }
+    }
+}
+
+/// Puts every fourth column of a row together, `pitch` from one phase to the next, with zeros in front and behind.
+fn split(row: &[f32], padding: usize, pitch: usize, phases: &mut [f32]) {
+    for (phase, target) in phases.chunks_exact_mut(pitch).enumerate() {
+        let zeros = padding.saturating_sub(phase).div_ceil(TILE);
+        let first = phase + TILE * zeros - padding;
+        let mut filled = zeros;
+        for (target, &value) in target[zeros..].iter_mut().zip(row.get(first..).unwrap_or_default().iter().step_by(TILE)) {
+            *target = value;
+            filled += 1;
+        }
+        target[..zeros].fill(0.0);
+        target[filled..].fill(0.0);
+    }
+}
+
+/// Evaluates a row of six inputs at the points.
+#[inline(always)]
+fn evaluate<L: Lanes>(x: [L; PATCH]) -> [L; PATCH] {
+    // SAFETY: values of `L` prove its instructions.
+    let [a, b, half, two, sum] =
+        unsafe { [L::splat(FRAC_1_SQRT_2), L::splat(SQRT_2), L::splat(-0.5), L::splat(-2.0), L::splat(-2.5)] };
+    let (near, near_odd) = (x[2].mul_add(two, x[4]), x[1].mul_add(two, x[3]));
+    let (far, far_odd) = (x[2].mul_add(half, x[4]), x[1].mul_add(half, x[3]));
+    let (near_odd, far_odd) = (near_odd.mul(a), far_odd.mul(b));
+    [
+        x[2].mul_add(sum, x[0].add(x[4])),
+        near.add(near_odd),
+        near.sub(near_odd),
+        far.add(far_odd),
+        far.sub(far_odd),
+        x[3].mul_add(sum, x[1].add(x[5])),
+    ]
+}
+
+/// Interpolates four outputs from six products.
+#[inline(always)]
+fn interpolate<L: Lanes>(y: [L; PATCH]) -> [L; TILE] {
+    // SAFETY: values of `L` prove its instructions.
+    let [a, half_a, half, two, eight] =
+        unsafe { [L::splat(FRAC_1_SQRT_2), L::splat(0.5 * FRAC_1_SQRT_2), L::splat(0.5), L::splat(2.0), L::splat(8.0)] };
+    let (near, near_odd) = (y[1].add(y[2]), y[1].sub(y[2]));
+    let (far, far_odd) = (y[3].add(y[4]), y[3].sub(y[4]));
+    [
+        y[0].add(near).add(far),
+        far_odd.mul_add(two, near_odd).mul(a),
+        far.mul_add(two, near.mul(half)),
+        far_odd.mul_add(eight, near_odd).mul_add(half_a, y[5]),
+    ]
+}
+
+/// Evaluates a row of the kernel at the points, divided by the products of their distances.
+#[inline(always)]
+fn evaluate_kernel<L: Lanes>(w: [L; 3]) -> [L; PATCH] {
+    // SAFETY: values of `L` prove its instructions.
+    let [a, b, half, two, near_scale, far_scale] = unsafe {
+        [
+            L::splat(FRAC_1_SQRT_2),
+            L::splat(SQRT_2),
+            L::splat(0.5),
+            L::splat(2.0),
+            L::splat(-2.0 / 3.0),
+            L::splat(1.0 / 6.0),
+        ]
+    };
+    let (near, near_odd) = (w[2].mul_add(half, w[0]), w[1].mul(a));
+    let (far, far_odd) = (w[2].mul_add(two, w[0]), w[1].mul(b));
+    [
+        w[0],
+        near.add(near_odd).mul(near_scale),
+        near.sub(near_odd).mul(near_scale),
+        far.add(far_odd).mul(far_scale),
+        far.sub(far_odd).mul(far_scale),
+        w[2],
+    ]
+}
+
+/// The kernels `[outputs, inputs, slices, 3, 3]` at the points, each as [`super::correlation::PackedWeight`] has them.
+fn transform_weight(conv: &Conv, weight: &[f32]) -> Vec<f32> {
+    let Conv { inputs, outputs, axes: [z, ..], .. } = *conv;
+    let kernels = inputs * z.kernel;
+    let plane = (outputs.next_multiple_of(CHANNELS) * kernels).next_multiple_of(WIDEST);
+    let mut taps = vec![0.0; 9 * plane];
+    for (index, kernel) in weight.chunks_exact(9).enumerate() {
+        let (o, k) = (index / kernels, index % kernels);
+        let at = (o / CHANNELS * kernels + k) * CHANNELS + o % CHANNELS;
+        for (tap, &value) in kernel.iter().enumerate() {
+            taps[tap * plane + at] = value;
+        }
+    }
+    let mut transformed = vec![0.0; POINTS * plane];
+    dispatch(Kernels { taps: &taps, points: &mut transformed, plane });
+    transformed
+}
+
+struct Kernels<'a> {
+    /// `[row, column, kernel]`
+    taps: &'a [f32],
+    /// `[point, kernel]`
+    points: &'a mut [f32],
+    plane: usize,
+}
+
+impl Kernel for Kernels<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        assert!(
+            self.plane.is_multiple_of(L::WIDTH)
+                && self.taps.len() >= 9 * self.plane
+                && self.points.len() >= POINTS * self.plane,
+            "buffers of the kernels are too short"
+        );
+        for at in (0..self.plane).step_by(L::WIDTH) {
+            // SAFETY: `L` is the caller's promise; the lengths were just checked.
+            unsafe {
+                let mut rows = [[L::splat(0.0); 3]; PATCH];
+                for column in 0..3 {
+                    let mut taps = [L::splat(0.0); 3];
+                    for (row, tap) in taps.iter_mut().enumerate() {
+                        *tap = L::load(self.taps.as_ptr().add((3 * row + column) * self.plane + at));
+                    }
+                    for (row, value) in rows.iter_mut().zip(evaluate_kernel(taps)) {
+                        row[column] = value;
+                    }
+                }
+                for (row, taps) in rows.into_iter().enumerate() {
+                    for (column, value) in evaluate_kernel(taps).into_iter().enumerate() {
+                        value.store(self.points.as_mut_ptr().add((PATCH * row + column) * self.plane + at));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Patches of a slice of one channel.
+struct ToPoints<'a> {
+    /// Rows, four phases of `pitch` numbers each.
+    phases: &'a [f32],
+    pitch: usize,
+    /// Tiles in a row.
+    tiles: usize,
+    rows: usize,
+    /// Begins at the slice, `point` from one point to the next. What follows a row is overwritten up to a whole vector.
+    x: &'a mut [f32],
+    point: usize,
+}
+
+impl Kernel for ToPoints<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        let whole = self.tiles.next_multiple_of(L::WIDTH);
+        assert!(
+            self.pitch > whole
+                && self.phases.len() >= (TILE * self.rows + 2) * TILE * self.pitch
+                && self.x.len() >= (POINTS - 1) * self.point + self.rows.saturating_sub(1) * self.tiles + whole,
+            "buffers of the patches are too short"
+        );
+        for row in 0..self.rows {
+            for tile in (0..self.tiles).step_by(L::WIDTH) {
+                // SAFETY: `L` is the caller's promise; the lengths were just checked.
+                unsafe {
+                    let mut rows = [[L::splat(0.0); PATCH]; PATCH];
+                    for column in 0..PATCH {
+                        let start = column % TILE * self.pitch + tile + column / TILE;
+                        let patch = self.phases.as_ptr().add(row * TILE * TILE * self.pitch + start);
+                        let mut values = [L::splat(0.0); PATCH];
+                        for (y, value) in values.iter_mut().enumerate() {
+                            *value = L::load(patch.add(y * TILE * self.pitch));
+                        }
+                        for (row, value) in rows.iter_mut().zip(evaluate(values)) {
+                            row[column] = value;
+                        }
+                    }
+                    let target = self.x.as_mut_ptr().add(row * self.tiles + tile);
+                    for (y, values) in rows.into_iter().enumerate() {
+                        for (x, value) in evaluate(values).into_iter().enumerate() {
+                            value.store(target.add((PATCH * y + x) * self.point));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Tiles of one output channel.
+struct FromPoints<'a> {
+    /// Begins at the channel, `point` from one point to the next.
+    y: &'a [f32],
+    point: usize,
+    bias: f32,
+    /// Rows and columns of a window.
+    window: usize,
+    places: &'a [Place],
+    /// Zeros, to be raised to the maxima.
+    pooled: &'a mut [f32],
+    width: usize,
+}
+
+impl Kernel for FromPoints<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        // SAFETY: `L` is the caller's promise.
+        unsafe {
+            match self.window {
+                1 => self.pool::<L, 1, TILE>(),
+                _ => self.pool::<L, 2, { TILE / 2 }>(),
+            }
+        }
+    }
+}
+
+impl FromPoints<'_> {
+    /// # Safety
+    /// The processor has the instructions of `L`.
+    #[inline(always)]
+    unsafe fn pool<L: Lanes, const WINDOW: usize, const SIDE: usize>(self) {
+        assert!(
+            self.y.len() >= (POINTS - 1) * self.point + self.places.len().next_multiple_of(L::WIDTH),
+            "a buffer of tiles is too short"
+        );
+        let mut values = [0.0; TILE * TILE * WIDEST];
+        for (tile, places) in self.places.chunks(L::WIDTH).enumerate() {
+            // SAFETY: `L` is the caller's promise; the length was just checked, and no vector is wider than the widest.
+            unsafe {
+                let source = self.y.as_ptr().add(tile * L::WIDTH);
+                let mut rows = [[L::splat(0.0); PATCH]; TILE];
+                for column in 0..PATCH {
+                    let mut products = [L::splat(0.0); PATCH];
+                    for (row, product) in products.iter_mut().enumerate() {
+                        *product = L::load(source.add((PATCH * row + column) * self.point));
+                    }
+                    for (row, value) in rows.iter_mut().zip(interpolate(products)) {
+                        row[column] = value;
+                    }
+                }
+                let mut tile = [[L::splat(0.0); TILE]; TILE];
+                for (values, products) in tile.iter_mut().zip(rows) {
+                    *values = interpolate(products);
+                }
+                // What is no number at any point is none in a corner, and then makes the whole tile none: a maximum
+                // alone could hide it.
+                let corners = tile[0][0].add(tile[0][3]).add(tile[3][0]).add(tile[3][3]);
+                let bias = corners.mul_add(L::splat(0.0), L::splat(self.bias));
+                for row in 0..SIDE {
+                    for column in 0..SIDE {
+                        let mut best = tile[row * WINDOW][column * WINDOW];
+                        for y in 0..WINDOW {
+                            for x in 0..WINDOW {
+                                best = best.max(tile[row * WINDOW + y][column * WINDOW + x]);
+                            }
+                        }
+                        let value = best.add(bias).max(L::splat(0.0));
+                        value.store(values.as_mut_ptr().add((row * SIDE + column) * L::WIDTH));
+                    }
+                }
+            }
+            for (lane, place) in places.iter().enumerate() {
+                for row in 0..place.rows {
+                    let target = &mut self.pooled[place.at + row * self.width..][..place.columns];
+                    let source = values[row * SIDE * L::WIDTH + lane..].iter().step_by(L::WIDTH);
+                    for (target, &value) in target.iter_mut().zip(source) {
+                        *target = maximum(*target, value);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::cpu::{conv::forward_by_sums, correlation::{Epilogue, tests::noise}};
+
+    fn conv(input: [usize; 5], outputs: usize, depth: usize, padding: [usize; 3]) -> Conv {
+        Conv::new(input, [outputs, input[1], depth, 3, 3], [1; 3], padding).unwrap()
+    }
+
+    /// Largest difference from sums of shifted inputs, as a share of the largest output.
+    fn difference(conv: &Conv, window: [usize; 3]) -> f32 {
+        let input = noise(conv.batch * conv.inputs * conv.input_channel());
+        let weight = noise(conv.outputs * conv.inputs * conv.taps());
+        let bias = noise(conv.outputs);
+        let winograd = Winograd::possible(conv, window).unwrap();
+        let got = winograd.run(&input, &weight, Some(&bias));
+        let expected = forward_by_sums(conv, &input, &weight, Some(&bias), Epilogue::ReluPool(window));
+        assert_eq!(got.len(), expected.len());
+        let largest = expected.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+        got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / largest.max(1e-3)
+    }
+
+    #[test]
+    fn tiles_equal_sums() {
+        for (batch, inputs, outputs) in [(1, 1, 1), (2, 5, 6), (1, 16, 24)] {
+            for (size, depth) in [([1, 3, 3], 1), ([3, 4, 8], 3), ([5, 9, 17], 3), ([4, 13, 70], 1), ([6, 50, 5], 3)] {
+                for padding in [[0; 3], [depth / 2, 1, 1], [1, 2, 0]] {
+                    let shape = [batch, inputs, size[0], size[1], size[2]];
+                    let conv = conv(shape, outputs, depth, padding);
+                    for window in [[1; 3], [1, 2, 2], [2; 3], [3, 1, 1]] {
+                        let difference = difference(&conv, window);
+                        assert!(difference < 3e-6, "{shape:?} {outputs} {depth} {padding:?} {window:?}: {difference}");
+                    }
+                }
+            }
+        }
+    }
+}
