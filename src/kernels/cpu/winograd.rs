@@ -194,24 +194,23 @@ impl<'a> Winograd<'a> {
     /// Distances between channels and between points of the input.
     fn input_pitch(&self, part: Part) -> [usize; 2] {
         let channel = (part.slices + self.conv.axes[0].kernel - 1) * part.rows * self.tiles[1];
-        [channel, self.conv.inputs * channel + self.output_pitch(part)[0].max(WIDEST)]
+        [channel, odd_lines(self.conv.inputs * channel + self.output_pitch(part)[0].max(WIDEST))]
     }
 
     /// The same of the output.
     fn output_pitch(&self, part: Part) -> [usize; 2] {
         let channel = self.columns(part).next_multiple_of(self.step);
-        [channel, self.conv.outputs.next_multiple_of(CHANNELS) * channel]
+        [channel, odd_lines(self.conv.outputs.next_multiple_of(CHANNELS) * channel)]
     }
 
     /// Evaluates the patches at the points.
     fn to_points(&self, part: Part, input: &[f32], Scratch { phases, x, .. }: &mut Scratch) {
         let [z, y, column] = self.conv.axes;
         let [channel, point] = self.input_pitch(part);
-        x.resize(POINTS * point, 0.0);
+        let x = room(x, POINTS * point);
         let slice = part.rows * self.tiles[1];
         let row = self.tiles[1].next_multiple_of(WIDEST) + 1;
-        phases.clear();
-        phases.resize((TILE * part.rows + 2) * TILE * row, 0.0);
+        let phases = room(phases, (TILE * part.rows + 2) * TILE * row);
         for i in 0..self.conv.inputs {
             let source = &input[(part.sample * self.conv.inputs + i) * self.conv.input_channel()..];
             for (packed, at) in (part.slice..part.slice + part.slices + z.kernel - 1).enumerate() {
@@ -239,10 +238,11 @@ impl<'a> Winograd<'a> {
         let Conv { inputs, outputs, axes: [z, ..], .. } = *self.conv;
         let [input_channel, input_point] = self.input_pitch(part);
         let [output_channel, output_point] = self.output_pitch(part);
-        y.resize(POINTS * output_point, 0.0);
+        let y = room(y, POINTS * output_point);
         let offsets: Vec<usize> = (0..z.kernel).map(|k| k * part.rows * self.tiles[1]).collect();
         let bias = vec![0.0; outputs.next_multiple_of(CHANNELS)];
         let weights = weight.chunks_exact(weight.len() / POINTS);
+        let x = &x[..POINTS * input_point];
         for ((x, y), weight) in x.chunks_exact(input_point).zip(y.chunks_exact_mut(output_point)).zip(weights) {
             dispatch(Correlation {
                 x,
@@ -303,6 +303,20 @@ impl<'a> Winograd<'a> {
             }
         }
     }
+}
+
+/// At least `len` numbers that fill an odd number of cache lines of 64 bytes: what lies at a power of two from each other has
+/// the same few places in a cache.
+fn odd_lines(len: usize) -> usize {
+    (len.div_ceil(16) | 1) * 16
+}
+
+/// Makes room for `len` numbers, which may hold anything.
+fn room(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+    &mut buffer[..len]
 }
 
 /// Puts every fourth column of a row together, `pitch` from one phase to the next, with zeros in front and behind.
