@@ -51,16 +51,10 @@ struct Part {
     rows: usize,
 }
 
-/// Where a tile lies in the outputs of a part, after pooling, and how much of it is there.
-#[derive(Clone, Copy)]
-struct Place {
-    at: usize,
-    rows: usize,
-    columns: usize,
-}
-
 #[derive(Default)]
 struct Scratch {
+    /// A row of inputs between zeros.
+    line: Vec<f32>,
     /// Rows of a slice of one channel, each with every fourth column together.
     phases: Vec<f32>,
     /// `[point, input channel, slice, row of tiles, tile]`.
@@ -69,7 +63,8 @@ struct Scratch {
     y: Vec<f32>,
     /// One output channel.
     pooled: Vec<f32>,
-    places: Vec<Place>,
+    /// A row of tiles, after pooling: `[row, column of the tile, tile]`.
+    tiles: Vec<f32>,
 }
 
 thread_local! {
@@ -128,7 +123,7 @@ impl<'a> Winograd<'a> {
     /// About how many multiplications and additions the time of the whole is worth, in parts of this size.
     fn cost(&self, [slices, rows]: [usize; 2]) -> usize {
         /// What a patch of one channel costs on its way to the points, or a tile on its way back.
-        const TRANSFORM: usize = 250;
+        const TRANSFORM: usize = 500;
         /// What a number costs on its way into its phase.
         const MOVE: usize = 2;
         let Conv { batch, inputs, outputs, axes } = *self.conv;
@@ -194,23 +189,25 @@ impl<'a> Winograd<'a> {
     /// Distances between channels and between points of the input.
     fn input_pitch(&self, part: Part) -> [usize; 2] {
         let channel = (part.slices + self.conv.axes[0].kernel - 1) * part.rows * self.tiles[1];
-        [channel, odd_lines(self.conv.inputs * channel + self.output_pitch(part)[0].max(WIDEST))]
+        [channel, odd_lines(self.conv.inputs * channel + self.output_pitch(part)[0] + WIDEST)]
     }
 
     /// The same of the output.
     fn output_pitch(&self, part: Part) -> [usize; 2] {
         let channel = self.columns(part).next_multiple_of(self.step);
-        [channel, odd_lines(self.conv.outputs.next_multiple_of(CHANNELS) * channel)]
+        [channel, odd_lines(self.conv.outputs.next_multiple_of(CHANNELS) * channel + WIDEST)]
     }
 
     /// Evaluates the patches at the points.
-    fn to_points(&self, part: Part, input: &[f32], Scratch { phases, x, .. }: &mut Scratch) {
+    fn to_points(&self, part: Part, input: &[f32], Scratch { line, phases, x, .. }: &mut Scratch) {
         let [z, y, column] = self.conv.axes;
         let [channel, point] = self.input_pitch(part);
         let x = room(x, POINTS * point);
         let slice = part.rows * self.tiles[1];
-        let row = self.tiles[1].next_multiple_of(WIDEST) + 1;
-        let phases = room(phases, (TILE * part.rows + 2) * TILE * row);
+        let pitch = self.tiles[1].next_multiple_of(WIDEST) + 1;
+        let phases = room(phases, (TILE * part.rows + 2) * TILE * pitch);
+        line.clear();
+        line.resize(TILE * (self.tiles[1] + 1), 0.0);
         for i in 0..self.conv.inputs {
             let source = &input[(part.sample * self.conv.inputs + i) * self.conv.input_channel()..];
             for (packed, at) in (part.slice..part.slice + part.slices + z.kernel - 1).enumerate() {
@@ -222,13 +219,16 @@ impl<'a> Winograd<'a> {
                     continue;
                 };
                 let source = &source[at * y.input * column.input..][..y.input * column.input];
-                for (at, phases) in (part.row * TILE..).zip(phases.chunks_exact_mut(TILE * row)) {
-                    match at.checked_sub(self.padding[1]).filter(|&at| at < y.input) {
-                        Some(at) => split(&source[at * column.input..][..column.input], self.padding[2], row, phases),
-                        None => phases.fill(0.0),
-                    }
+                for (at, phases) in (part.row * TILE..).zip(phases.chunks_exact_mut(TILE * pitch)) {
+                    let Some(at) = at.checked_sub(self.padding[1]).filter(|&at| at < y.input) else {
+                        phases.fill(0.0);
+                        continue;
+                    };
+                    let row = &source[at * column.input..][..column.input];
+                    line[self.padding[2]..][..row.len()].copy_from_slice(row);
+                    split(line, pitch, phases);
                 }
-                dispatch(ToPoints { phases, pitch: row, tiles: self.tiles[1], rows: part.rows, x: &mut x[first..], point });
+                dispatch(ToPoints { phases, pitch, tiles: self.tiles[1], rows: part.rows, x: &mut x[first..], point });
             }
         }
     }
@@ -263,7 +263,7 @@ impl<'a> Winograd<'a> {
         &self,
         part: Part,
         bias: Option<&[f32]>,
-        Scratch { y, pooled, places, .. }: &mut Scratch,
+        Scratch { y, pooled, tiles, .. }: &mut Scratch,
         output: &Shared,
     ) {
         let [depth, window, _] = self.window;
@@ -271,34 +271,31 @@ impl<'a> Winograd<'a> {
         let [_, height, width] = self.pooled;
         let first_row = (part.row * side).min(height);
         let rows = (part.rows * side).min(height - first_row);
-        let slices = part.slices / depth;
-        places.clear();
-        for z in 0..part.slices {
-            for tile in 0..part.rows {
-                places.extend((0..self.tiles[1]).map(|column| Place {
-                    at: (z / depth * rows + tile * side) * width + column * side,
-                    rows: rows.saturating_sub(tile * side).min(side),
-                    columns: width.saturating_sub(column * side).min(side),
-                }));
-            }
+        let plane = rows * width;
+        if plane == 0 {
+            return;
         }
         let [channel, point] = self.output_pitch(part);
         for o in 0..self.conv.outputs {
             pooled.clear();
-            pooled.resize(slices * rows * width, 0.0);
+            pooled.resize(part.slices / depth * plane, 0.0);
             dispatch(FromPoints {
                 y: &y[o * channel..],
                 point,
+                tiles: self.tiles[1],
+                rows: part.rows,
+                slices: part.slices,
                 bias: bias.map_or(0.0, |bias| bias[o]),
-                window,
-                places,
+                window: [depth, window],
+                values: room(tiles, side * side * self.tiles[1].next_multiple_of(WIDEST)),
                 pooled,
+                plane,
                 width,
             });
-            for (z, source) in pooled.chunks_exact((rows * width).max(1)).enumerate() {
-                let plane = (part.sample * self.conv.outputs + o) * self.pooled[0] + part.slice / depth + z;
+            for (z, source) in pooled.chunks_exact(plane).enumerate() {
+                let z = (part.sample * self.conv.outputs + o) * self.pooled[0] + part.slice / depth + z;
                 // SAFETY: parts are different rows of different slices.
-                let target = unsafe { output.run((plane * height + first_row) * width, rows * width) };
+                let target = unsafe { output.run((z * height + first_row) * width, plane) };
                 target.copy_from_slice(source);
             }
         }
@@ -319,18 +316,14 @@ fn room(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     &mut buffer[..len]
 }
 
-/// Puts every fourth column of a row together, `pitch` from one phase to the next, with zeros in front and behind.
-fn split(row: &[f32], padding: usize, pitch: usize, phases: &mut [f32]) {
-    for (phase, target) in phases.chunks_exact_mut(pitch).enumerate() {
-        let zeros = padding.saturating_sub(phase).div_ceil(TILE);
-        let first = phase + TILE * zeros - padding;
-        let mut filled = zeros;
-        for (target, &value) in target[zeros..].iter_mut().zip(row.get(first..).unwrap_or_default().iter().step_by(TILE)) {
-            *target = value;
-            filled += 1;
-        }
-        target[..zeros].fill(0.0);
-        target[filled..].fill(0.0);
+/// Puts every fourth number of a line together, `pitch` from one phase to the next.
+fn split(line: &[f32], pitch: usize, phases: &mut [f32]) {
+    let (first, others) = phases.split_at_mut(pitch);
+    let (second, others) = others.split_at_mut(pitch);
+    let (third, fourth) = others.split_at_mut(pitch);
+    let targets = first.iter_mut().zip(second).zip(third.iter_mut().zip(fourth));
+    for (&[a, b, c, d], ((first, second), (third, fourth))) in line.as_chunks::<TILE>().0.iter().zip(targets) {
+        (*first, *second, *third, *fourth) = (a, b, c, d);
     }
 }
 
@@ -357,8 +350,9 @@ fn evaluate<L: Lanes>(x: [L; PATCH]) -> [L; PATCH] {
 #[inline(always)]
 fn interpolate<L: Lanes>(y: [L; PATCH]) -> [L; TILE] {
     // SAFETY: values of `L` prove its instructions.
-    let [a, half_a, half, two, eight] =
-        unsafe { [L::splat(FRAC_1_SQRT_2), L::splat(0.5 * FRAC_1_SQRT_2), L::splat(0.5), L::splat(2.0), L::splat(8.0)] };
+    let [a, half_a, half, two, eight] = unsafe {
+        [L::splat(FRAC_1_SQRT_2), L::splat(0.5 * FRAC_1_SQRT_2), L::splat(0.5), L::splat(2.0), L::splat(8.0)]
+    };
     let (near, near_odd) = (y[1].add(y[2]), y[1].sub(y[2]));
     let (far, far_odd) = (y[3].add(y[4]), y[3].sub(y[4]));
     [
@@ -509,12 +503,19 @@ struct FromPoints<'a> {
     /// Begins at the channel, `point` from one point to the next.
     y: &'a [f32],
     point: usize,
+    /// Tiles in a row.
+    tiles: usize,
+    /// Rows of tiles in a slice.
+    rows: usize,
+    slices: usize,
     bias: f32,
-    /// Rows and columns of a window.
-    window: usize,
-    places: &'a [Place],
+    /// Slices of a window, and its rows or columns.
+    window: [usize; 2],
+    /// Room for a row of tiles.
+    values: &'a mut [f32],
     /// Zeros, to be raised to the maxima.
     pooled: &'a mut [f32],
+    plane: usize,
     width: usize,
 }
 
@@ -523,7 +524,7 @@ impl Kernel for FromPoints<'_> {
     unsafe fn run<L: Lanes>(self) {
         // SAFETY: `L` is the caller's promise.
         unsafe {
-            match self.window {
+            match self.window[1] {
                 1 => self.pool::<L, 1, TILE>(),
                 _ => self.pool::<L, 2, { TILE / 2 }>(),
             }
@@ -536,63 +537,108 @@ impl FromPoints<'_> {
     /// The processor has the instructions of `L`.
     #[inline(always)]
     unsafe fn pool<L: Lanes, const WINDOW: usize, const SIDE: usize>(self) {
+        let pitch = self.tiles.next_multiple_of(L::WIDTH);
+        let rows = self.slices * self.rows;
         assert!(
-            self.y.len() >= (POINTS - 1) * self.point + self.places.len().next_multiple_of(L::WIDTH),
-            "a buffer of tiles is too short"
+            self.y.len() >= (POINTS - 1) * self.point + rows.saturating_sub(1) * self.tiles + pitch
+                && self.values.len() >= SIDE * SIDE * pitch,
+            "buffers of tiles are too short"
         );
-        let mut values = [0.0; TILE * TILE * WIDEST];
-        for (tile, places) in self.places.chunks(L::WIDTH).enumerate() {
-            // SAFETY: `L` is the caller's promise; the length was just checked, and no vector is wider than the widest.
-            unsafe {
-                let source = self.y.as_ptr().add(tile * L::WIDTH);
-                let mut rows = [[L::splat(0.0); PATCH]; TILE];
-                for column in 0..PATCH {
-                    let mut products = [L::splat(0.0); PATCH];
-                    for (row, product) in products.iter_mut().enumerate() {
-                        *product = L::load(source.add((PATCH * row + column) * self.point));
-                    }
-                    for (row, value) in rows.iter_mut().zip(interpolate(products)) {
-                        row[column] = value;
+        for slice in 0..self.slices {
+            let target = &mut self.pooled[slice / self.window[0] * self.plane..][..self.plane];
+            // Tiles may reach beyond the last row.
+            for (row, target) in target.chunks_mut(SIDE * self.width).enumerate() {
+                for tile in (0..self.tiles).step_by(L::WIDTH) {
+                    // SAFETY: `L` is the caller's promise; the lengths were just checked.
+                    unsafe {
+                        let at = (slice * self.rows + row) * self.tiles + tile;
+                        let source = self.y.as_ptr().add(at);
+                        let target = self.values.as_mut_ptr().add(tile);
+                        pool_tiles::<L, WINDOW, SIDE>(source, self.point, self.bias, target, pitch);
                     }
                 }
-                let mut tile = [[L::splat(0.0); TILE]; TILE];
-                for (values, products) in tile.iter_mut().zip(rows) {
-                    *values = interpolate(products);
-                }
-                // What is no number at any point is none in a corner, and then makes the whole tile none: a maximum
-                // alone could hide it.
-                let corners = tile[0][0].add(tile[0][3]).add(tile[3][0]).add(tile[3][3]);
-                let bias = corners.mul_add(L::splat(0.0), L::splat(self.bias));
-                for row in 0..SIDE {
-                    for column in 0..SIDE {
-                        let mut best = tile[row * WINDOW][column * WINDOW];
-                        for y in 0..WINDOW {
-                            for x in 0..WINDOW {
-                                best = best.max(tile[row * WINDOW + y][column * WINDOW + x]);
-                            }
-                        }
-                        let value = best.add(bias).max(L::splat(0.0));
-                        value.store(values.as_mut_ptr().add((row * SIDE + column) * L::WIDTH));
-                    }
-                }
-            }
-            for (lane, place) in places.iter().enumerate() {
-                for row in 0..place.rows {
-                    let target = &mut self.pooled[place.at + row * self.width..][..place.columns];
-                    let source = values[row * SIDE * L::WIDTH + lane..].iter().step_by(L::WIDTH);
-                    for (target, &value) in target.iter_mut().zip(source) {
-                        *target = maximum(*target, value);
-                    }
+                let values = self.values.chunks_exact(SIDE * pitch);
+                for (target, values) in target.chunks_exact_mut(self.width).zip(values) {
+                    raise::<SIDE>(target, values, pitch);
                 }
             }
         }
     }
 }
 
+/// Interpolates and pools a vector of neighbouring tiles.
+///
+/// # Safety
+/// The processor has the instructions of `L`; a vector can be read at `source` and every `point` from there, and written
+/// to `target` and every `pitch` from there.
+#[inline(always)]
+unsafe fn pool_tiles<L: Lanes, const WINDOW: usize, const SIDE: usize>(
+    source: *const f32,
+    point: usize,
+    bias: f32,
+    target: *mut f32,
+    pitch: usize,
+) {
+    // SAFETY: all reads and writes are those the caller vouches for.
+    unsafe {
+        let mut rows = [[L::splat(0.0); PATCH]; TILE];
+        for column in 0..PATCH {
+            let mut products = [L::splat(0.0); PATCH];
+            for (row, product) in products.iter_mut().enumerate() {
+                *product = L::load(source.add((PATCH * row + column) * point));
+            }
+            for (row, value) in rows.iter_mut().zip(interpolate(products)) {
+                row[column] = value;
+            }
+        }
+        let mut tile = [[L::splat(0.0); TILE]; TILE];
+        for (values, products) in tile.iter_mut().zip(rows) {
+            *values = interpolate(products);
+        }
+        // What is no number at any point is none in a corner, and then makes the whole tile none: a maximum alone
+        // could hide it.
+        let corners = tile[0][0].add(tile[0][3]).add(tile[3][0]).add(tile[3][3]);
+        let bias = corners.mul_add(L::splat(0.0), L::splat(bias));
+        for row in 0..SIDE {
+            for column in 0..SIDE {
+                let mut best = tile[row * WINDOW][column * WINDOW];
+                for y in 0..WINDOW {
+                    for x in 0..WINDOW {
+                        best = best.max(tile[row * WINDOW + y][column * WINDOW + x]);
+                    }
+                }
+                best.add(bias).max(L::splat(0.0)).store(target.add((row * SIDE + column) * pitch));
+            }
+        }
+    }
+}
+
+/// Raises a row of outputs to what the tiles hold of it, `[column of the tile, tile]`.
+#[inline(always)]
+fn raise<const SIDE: usize>(row: &mut [f32], values: &[f32], pitch: usize) {
+    let (whole, rest) = row.as_chunks_mut::<SIDE>();
+    let tiles = whole.len();
+    let mut columns = [&values[..0]; SIDE];
+    for (column, values) in columns.iter_mut().zip(values.chunks_exact(pitch)) {
+        *column = values;
+    }
+    for (tile, target) in whole.iter_mut().enumerate() {
+        for (target, column) in target.iter_mut().zip(columns) {
+            *target = maximum(*target, column[tile]);
+        }
+    }
+    for (target, column) in rest.iter_mut().zip(columns) {
+        *target = maximum(*target, column[tiles]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::cpu::{conv::forward_by_sums, correlation::{Epilogue, tests::noise}};
+    use crate::kernels::cpu::{
+        conv::forward_by_sums,
+        correlation::{Epilogue, tests::noise},
+    };
 
     fn conv(input: [usize; 5], outputs: usize, depth: usize, padding: [usize; 3]) -> Conv {
         Conv::new(input, [outputs, input[1], depth, 3, 3], [1; 3], padding).unwrap()
