@@ -53,8 +53,6 @@ struct Part {
 
 #[derive(Default)]
 struct Scratch {
-    /// A row of inputs between zeros.
-    line: Vec<f32>,
     /// Rows of a slice of one channel, each with every fourth column together.
     phases: Vec<f32>,
     /// `[point, input channel, slice, row of tiles, tile]`.
@@ -199,34 +197,28 @@ impl<'a> Winograd<'a> {
     }
 
     /// Evaluates the patches at the points.
-    fn to_points(&self, part: Part, input: &[f32], Scratch { line, phases, x, .. }: &mut Scratch) {
+    fn to_points(&self, part: Part, input: &[f32], Scratch { phases, x, .. }: &mut Scratch) {
         let [z, y, column] = self.conv.axes;
         let [channel, point] = self.input_pitch(part);
         let x = room(x, POINTS * point);
         let slice = part.rows * self.tiles[1];
         let pitch = self.tiles[1].next_multiple_of(WIDEST) + 1;
-        let phases = room(phases, (TILE * part.rows + 2) * TILE * pitch);
-        line.clear();
-        line.resize(TILE * (self.tiles[1] + 1), 0.0);
+        // Zeros that stay: every slice fills the same places.
+        phases.clear();
+        phases.resize((TILE * part.rows + 2) * TILE * pitch, 0.0);
         for i in 0..self.conv.inputs {
             let source = &input[(part.sample * self.conv.inputs + i) * self.conv.input_channel()..];
             for (packed, at) in (part.slice..part.slice + part.slices + z.kernel - 1).enumerate() {
                 let first = i * channel + packed * slice;
-                let Some(at) = at.checked_sub(self.padding[0]).filter(|&at| at < z.input) else {
-                    for point in x.chunks_exact_mut(point) {
-                        point[first..first + slice].fill(0.0);
+                if let Some(at) = at.checked_sub(self.padding[0]).filter(|&at| at < z.input) {
+                    let source = &source[at * y.input * column.input..][..y.input * column.input];
+                    for (at, phases) in (part.row * TILE..).zip(phases.chunks_exact_mut(TILE * pitch)) {
+                        if let Some(at) = at.checked_sub(self.padding[1]).filter(|&at| at < y.input) {
+                            split(&source[at * column.input..][..column.input], self.padding[2], pitch, phases);
+                        }
                     }
-                    continue;
-                };
-                let source = &source[at * y.input * column.input..][..y.input * column.input];
-                for (at, phases) in (part.row * TILE..).zip(phases.chunks_exact_mut(TILE * pitch)) {
-                    let Some(at) = at.checked_sub(self.padding[1]).filter(|&at| at < y.input) else {
-                        phases.fill(0.0);
-                        continue;
-                    };
-                    let row = &source[at * column.input..][..column.input];
-                    line[self.padding[2]..][..row.len()].copy_from_slice(row);
-                    split(line, pitch, phases);
+                } else {
+                    phases.fill(0.0);
                 }
                 dispatch(ToPoints { phases, pitch, tiles: self.tiles[1], rows: part.rows, x: &mut x[first..], point });
             }
@@ -316,14 +308,21 @@ fn room(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     &mut buffer[..len]
 }
 
-/// Puts every fourth number of a line together, `pitch` from one phase to the next.
-fn split(line: &[f32], pitch: usize, phases: &mut [f32]) {
-    let (first, others) = phases.split_at_mut(pitch);
-    let (second, others) = others.split_at_mut(pitch);
-    let (third, fourth) = others.split_at_mut(pitch);
-    let targets = first.iter_mut().zip(second).zip(third.iter_mut().zip(fourth));
-    for (&[a, b, c, d], ((first, second), (third, fourth))) in line.as_chunks::<TILE>().0.iter().zip(targets) {
-        (*first, *second, *third, *fourth) = (a, b, c, d);
+/// Puts every fourth number of a row together behind `padding` zeros, `pitch` from one phase to the next.
+#[inline(always)]
+fn split(row: &[f32], padding: usize, pitch: usize, phases: &mut [f32]) {
+    let (head, body) = row.split_at((padding.next_multiple_of(TILE) - padding).min(row.len()));
+    let (chunks, tail) = body.as_chunks::<TILE>();
+    let ends = head.iter().zip(padding..).chain(tail.iter().zip(padding + row.len() - tail.len()..));
+    for (&value, at) in ends {
+        phases[at % TILE * pitch + at / TILE] = value;
+    }
+    let mut targets = phases.chunks_exact_mut(pitch).map(|phase| phase[padding.div_ceil(TILE)..].iter_mut());
+    if let [Some(first), Some(second), Some(third), Some(fourth)] = std::array::from_fn(|_| targets.next()) {
+        let targets = first.zip(second).zip(third.zip(fourth));
+        for (&[a, b, c, d], ((first, second), (third, fourth))) in chunks.iter().zip(targets) {
+            (*first, *second, *third, *fourth) = (a, b, c, d);
+        }
     }
 }
 
@@ -638,37 +637,115 @@ mod tests {
     use crate::kernels::cpu::{
         conv::forward_by_sums,
         correlation::{Epilogue, tests::noise},
+        machine::{run_with, vectors},
     };
 
     fn conv(input: [usize; 5], outputs: usize, depth: usize, padding: [usize; 3]) -> Conv {
         Conv::new(input, [outputs, input[1], depth, 3, 3], [1; 3], padding).unwrap()
     }
 
-    /// Largest difference from sums of shifted inputs, as a share of the largest output.
-    fn difference(conv: &Conv, window: [usize; 3]) -> f32 {
-        let input = noise(conv.batch * conv.inputs * conv.input_channel());
+    fn by_tiles_and_by_sums(conv: &Conv, window: [usize; 3], input: &[f32]) -> [Vec<f32>; 2] {
         let weight = noise(conv.outputs * conv.inputs * conv.taps());
         let bias = noise(conv.outputs);
-        let winograd = Winograd::possible(conv, window).unwrap();
-        let got = winograd.run(&input, &weight, Some(&bias));
-        let expected = forward_by_sums(conv, &input, &weight, Some(&bias), Epilogue::ReluPool(window));
-        assert_eq!(got.len(), expected.len());
-        let largest = expected.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
-        got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / largest.max(1e-3)
+        let tiles = Winograd::possible(conv, window).unwrap().run(input, &weight, Some(&bias));
+        let sums = forward_by_sums(conv, input, &weight, Some(&bias), Epilogue::ReluPool(window));
+        assert_eq!(tiles.len(), sums.len());
+        [tiles, sums]
     }
 
     #[test]
     fn tiles_equal_sums() {
+        // The last ones are worked on in several parts, along slices or along rows.
+        let sizes = [
+            ([1, 3, 3], 1),
+            ([3, 4, 8], 3),
+            ([5, 9, 17], 3),
+            ([6, 50, 5], 3),
+            ([4, 13, 70], 1),
+            ([11, 23, 37], 3),
+            ([2, 90, 70], 1),
+        ];
         for (batch, inputs, outputs) in [(1, 1, 1), (2, 5, 6), (1, 16, 24)] {
-            for (size, depth) in [([1, 3, 3], 1), ([3, 4, 8], 3), ([5, 9, 17], 3), ([4, 13, 70], 1), ([6, 50, 5], 3)] {
-                for padding in [[0; 3], [depth / 2, 1, 1], [1, 2, 0]] {
-                    let shape = [batch, inputs, size[0], size[1], size[2]];
-                    let conv = conv(shape, outputs, depth, padding);
+            for ([slices, rows, columns], depth) in sizes {
+                for padding in [[0; 3], [depth / 2, 1, 1], [1, 2, 0], [0, 1, 5]] {
+                    let conv = conv([batch, inputs, slices, rows, columns], outputs, depth, padding);
+                    let input = noise(batch * inputs * conv.input_channel());
                     for window in [[1; 3], [1, 2, 2], [2; 3], [3, 1, 1]] {
-                        let difference = difference(&conv, window);
-                        assert!(difference < 3e-6, "{shape:?} {outputs} {depth} {padding:?} {window:?}: {difference}");
+                        let [tiles, sums] = by_tiles_and_by_sums(&conv, window, &input);
+                        let largest = sums.iter().fold(1e-3_f32, |largest, value| largest.max(value.abs()));
+                        for (a, b) in tiles.iter().zip(&sums) {
+                            assert!((a - b).abs() < 3e-6 * largest, "{conv:?} {window:?}: {a} {b}");
+                        }
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_broken_input_stays_visible() {
+        for padding in [[0; 3], [0, 1, 1]] {
+            let conv = conv([1, 2, 1, 18, 14], 3, 1, padding);
+            for broken in 0..conv.input_channel() {
+                let mut input = noise(conv.inputs * conv.input_channel());
+                input[broken] = f32::NAN;
+                let [tiles, sums] = by_tiles_and_by_sums(&conv, [1, 2, 2], &input);
+                assert!(sums.iter().any(|value| value.is_nan()));
+                assert!(tiles.iter().zip(&sums).all(|(tile, sum)| tile.is_nan() || !sum.is_nan()), "{broken}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_vector_width_convolves_tiles_as_the_sum_says() {
+        const TILES: usize = 19;
+        const ROWS: usize = 2;
+        const WIDTH: usize = TILE * TILES;
+        const PITCH: usize = 2 * WIDEST + 1;
+        const POINT: usize = ROWS * TILES + 2 * WIDEST;
+        let input = noise((TILE * ROWS + 2) * (WIDTH + 2));
+        let mut phases = vec![0.0; (TILE * ROWS + 2) * TILE * PITCH];
+        for (row, phases) in input.chunks_exact(WIDTH + 2).zip(phases.chunks_exact_mut(TILE * PITCH)) {
+            split(row, 0, PITCH, phases);
+        }
+        let kernel = noise(9);
+        let mut taps = vec![0.0; 9 * WIDEST];
+        for (taps, &value) in taps.chunks_exact_mut(WIDEST).zip(&kernel) {
+            taps[WIDEST - 1] = value;
+        }
+        for name in vectors() {
+            let mut points = vec![0.0; POINTS * WIDEST];
+            run_with(name, Kernels { taps: &taps, points: &mut points, plane: WIDEST });
+            let mut x = vec![0.0; POINTS * POINT];
+            run_with(
+                name,
+                ToPoints { phases: &phases, pitch: PITCH, tiles: TILES, rows: ROWS, x: &mut x, point: POINT },
+            );
+            for (x, points) in x.chunks_exact_mut(POINT).zip(points.chunks_exact(WIDEST)) {
+                x.iter_mut().for_each(|x| *x *= points[WIDEST - 1]);
+            }
+            let mut pooled = vec![0.0; TILE * ROWS * WIDTH];
+            run_with(
+                name,
+                FromPoints {
+                    y: &x,
+                    point: POINT,
+                    tiles: TILES,
+                    rows: ROWS,
+                    slices: 1,
+                    bias: 0.25,
+                    window: [1, 1],
+                    values: &mut [0.0; TILE * TILE * 2 * WIDEST],
+                    pooled: &mut pooled,
+                    plane: TILE * ROWS * WIDTH,
+                    width: WIDTH,
+                },
+            );
+            for (at, value) in pooled.iter().enumerate() {
+                let start = at / WIDTH * (WIDTH + 2) + at % WIDTH;
+                let products = kernel.iter().enumerate().map(|(k, w)| w * input[start + k / 3 * (WIDTH + 2) + k % 3]);
+                let sum = (0.25 + products.sum::<f32>()).max(0.0);
+                assert!((value - sum).abs() < 1e-5, "{name}: {value} {sum}");
             }
         }
     }
