@@ -113,31 +113,32 @@ fn relu_pool(
 ) {
     for (z, plane) in target.chunks_exact_mut(rows * row).enumerate() {
         for (y, target) in plane.chunks_exact_mut(row).enumerate() {
-            // The zeros of `ReLU`.
-            target.fill(0.0);
+            let mut first = true;
             for z in z * depth..(z + 1) * depth {
                 for y in y * height..(y + 1) * height {
                     let source = &packed[packing.output_row(z, y)..][..row * width];
                     // Windows of a size known to the compiler become vectors.
                     match width {
-                        1 => raise(target, source.as_chunks::<1>().0),
-                        2 => raise(target, source.as_chunks::<2>().0),
+                        1 => raise(target, source.as_chunks::<1>().0, first),
+                        2 => raise(target, source.as_chunks::<2>().0, first),
                         _ => {
                             for (target, window) in target.iter_mut().zip(source.chunks_exact(width)) {
-                                *target = window.iter().copied().fold(*target, maximum);
+                                let best = if first { 0.0 } else { *target };
+                                *target = window.iter().copied().fold(best, maximum);
                             }
                         }
                     }
+                    first = false;
                 }
             }
         }
     }
 }
 
-/// Raises each of `maxima` to the largest of its window.
-fn raise<const WIDTH: usize>(maxima: &mut [f32], windows: &[[f32; WIDTH]]) {
+/// Raises each of `maxima` to the largest of its window, at `first` from the zero of `ReLU`.
+fn raise<const WIDTH: usize>(maxima: &mut [f32], windows: &[[f32; WIDTH]], first: bool) {
     for (best, window) in maxima.iter_mut().zip(windows) {
-        *best = window.iter().copied().fold(*best, maximum);
+        *best = window.iter().copied().fold(if first { 0.0 } else { *best }, maximum);
     }
 }
 
