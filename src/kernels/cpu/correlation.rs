@@ -66,7 +66,7 @@ pub(super) fn correlate(
         SCRATCH.with_borrow_mut(|(x, y)| {
             pack_input(conv, packing, input, n, pitch, x);
             y.resize(conv.outputs.next_multiple_of(CHANNELS) * pitch, 0.0);
-            dispatch(Correlation {
+            Correlation {
                 x,
                 channel: packing.channel(),
                 inputs: conv.inputs,
@@ -76,7 +76,8 @@ pub(super) fn correlate(
                 y,
                 pitch,
                 outputs: conv.outputs,
-            });
+            }
+            .compute();
             for o in 0..conv.outputs {
                 let at = (n * conv.outputs + o) * channel + start / window[0] * pooled[1] * pooled[2];
                 let len = count / window[0] * pooled[1] * pooled[2];
@@ -161,6 +162,14 @@ pub(super) struct Correlation<'a> {
     /// Distance between channels of `y`, and number of outputs of each.
     pub(super) pitch: usize,
     pub(super) outputs: usize,
+}
+
+impl Correlation<'_> {
+    /// Never inlined: the register tiles are much code, and there are two callers.
+    #[inline(never)]
+    pub(super) fn compute(self) {
+        dispatch(self);
+    }
 }
 
 impl Kernel for Correlation<'_> {

@@ -236,7 +236,7 @@ impl<'a> Winograd<'a> {
         let weights = weight.chunks_exact(weight.len() / POINTS);
         let x = &x[..POINTS * input_point];
         for ((x, y), weight) in x.chunks_exact(input_point).zip(y.chunks_exact_mut(output_point)).zip(weights) {
-            dispatch(Correlation {
+            Correlation {
                 x,
                 channel: input_channel,
                 inputs,
@@ -246,7 +246,8 @@ impl<'a> Winograd<'a> {
                 y,
                 pitch: output_channel,
                 outputs,
-            });
+            }
+            .compute();
         }
     }
 
