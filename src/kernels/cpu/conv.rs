@@ -1,7 +1,7 @@
 //! 3D convolution and its gradients.
 //!
 //! Every pass works on the packed form of [`super::geometry`], a few slices at a time so that it stays in the processor's
-//! second-level cache.
+//! second-level cache. Blocks at inference run by tiles instead where that is faster ([`super::winograd`]).
 
 use super::{
     correlation::{Epilogue, PackedWeight, correlate},

@@ -74,8 +74,8 @@ impl<'a> Winograd<'a> {
     /// are faster.
     pub(super) fn new(conv: &'a Conv, window: [usize; 3]) -> Option<Self> {
         Self::possible(conv, window).filter(|winograd| {
-            let kernels = conv.inputs * conv.outputs * conv.taps();
-            winograd.cost(winograd.part_size()) < conv.batch * conv.output_channel() * kernels
+            let sums = (conv.batch * conv.outputs * conv.output_channel()) as u64 * (conv.inputs * conv.taps()) as u64;
+            winograd.cost(winograd.part_size()) < sums
         })
     }
 
@@ -119,7 +119,7 @@ impl<'a> Winograd<'a> {
     }
 
     /// About how many multiplications and additions the time of the whole is worth, in parts of this size.
-    fn cost(&self, [slices, rows]: [usize; 2]) -> usize {
+    fn cost(&self, [slices, rows]: [usize; 2]) -> u64 {
         /// What a patch of one channel costs on its way to the points, or a tile on its way back.
         const TRANSFORM: usize = 500;
         /// What a number costs on its way into its phase.
@@ -129,16 +129,17 @@ impl<'a> Winograd<'a> {
         let part = |slices: usize, rows: usize| {
             let tiles = slices * rows * self.tiles[1];
             let input_slices = inputs * (slices + axes[0].kernel - 1);
-            tiles.next_multiple_of(self.step) * POINTS * kernels
-                + TRANSFORM * (outputs * tiles + input_slices * rows * self.tiles[1])
-                + MOVE * input_slices * (TILE * rows + 2) * axes[2].input
+            (tiles.next_multiple_of(self.step) * POINTS) as u64 * kernels as u64
+                + (TRANSFORM * (outputs * tiles + input_slices * rows * self.tiles[1])) as u64
+                + (MOVE * input_slices * (TILE * rows + 2) * axes[2].input) as u64
         };
-        let pieces = |total: usize, size: usize| [(total / size, size), (usize::from(total % size > 0), total % size)];
-        let mut sum = TRANSFORM * kernels;
+        // Whole parts, and what is left: how many, and how large.
+        let pieces = |total: usize, size: usize| [(total / size, size), ((total % size).min(1), total % size)];
+        let mut sum = (TRANSFORM * kernels) as u64;
         for (many, slices) in pieces(self.slices(), slices) {
             for (times, rows) in pieces(self.tiles[0], rows) {
                 if many * times > 0 {
-                    sum += batch * many * times * part(slices, rows);
+                    sum += (batch * many * times) as u64 * part(slices, rows);
                 }
             }
         }
@@ -171,9 +172,9 @@ impl<'a> Winograd<'a> {
         for_each(parts.len(), |index| {
             let part = parts[index];
             SCRATCH.with_borrow_mut(|scratch| {
-                self.to_points(part, input, scratch);
+                self.evaluate_patches(part, input, scratch);
                 self.multiply(part, &weight, scratch);
-                self.from_points(part, bias, scratch, &shared);
+                self.interpolate_tiles(part, bias, scratch, &shared);
             });
         });
         output
@@ -197,7 +198,7 @@ impl<'a> Winograd<'a> {
     }
 
     /// Evaluates the patches at the points.
-    fn to_points(&self, part: Part, input: &[f32], Scratch { phases, x, .. }: &mut Scratch) {
+    fn evaluate_patches(&self, part: Part, input: &[f32], Scratch { phases, x, .. }: &mut Scratch) {
         let [z, y, column] = self.conv.axes;
         let [channel, point] = self.input_pitch(part);
         let x = room(x, POINTS * point);
@@ -252,7 +253,7 @@ impl<'a> Winograd<'a> {
     }
 
     /// Interpolates, adds the bias, and pools.
-    fn from_points(
+    fn interpolate_tiles(
         &self,
         part: Part,
         bias: Option<&[f32]>,
@@ -723,7 +724,9 @@ mod tests {
                 ToPoints { phases: &phases, pitch: PITCH, tiles: TILES, rows: ROWS, x: &mut x, point: POINT },
             );
             for (x, points) in x.chunks_exact_mut(POINT).zip(points.chunks_exact(WIDEST)) {
-                x.iter_mut().for_each(|x| *x *= points[WIDEST - 1]);
+                for x in x.iter_mut() {
+                    *x *= points[WIDEST - 1];
+                }
             }
             let mut pooled = vec![0.0; TILE * ROWS * WIDTH];
             run_with(
