@@ -179,6 +179,21 @@ proptest! {
     }
 }
 
+/// With enough channels to run by tiles, see `cpu::winograd`.
+#[test]
+fn a_block_of_many_channels_equals_its_three_operations() {
+    let mut normal = Normal::new(7);
+    let device = Device::flex();
+    for (kernel, window) in [([1, 3, 3], [1, 2, 2]), ([3, 3, 3], [1; 3]), ([3, 3, 3], [2; 3])] {
+        let options = Conv3dOptions { padding: [kernel[0] / 2, 1, 0], stride: [1; 3] };
+        let input = normal.tensor([2, 24, 5, 26, 19], &device);
+        let weight = normal.tensor([30, 24, kernel[0], kernel[1], kernel[2]], &device);
+        let bias = normal.tensor([30], &device);
+        let expected = reference::conv_block(input.clone(), weight.clone(), bias.clone(), options, window);
+        assert!(difference(conv_block(input, weight, bias, options, window), expected) < 1e-5);
+    }
+}
+
 /// Gradients against differences of the loss itself, without the help of any other implementation.
 #[cfg(feature = "autodiff")]
 #[test]

@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { openPage, phantom } from './harness.mjs';
-import { openRuntimes } from './runtimes.mjs';
+import { SHAPES, openRuntimes } from './runtimes.mjs';
 
 const out = process.env.ICTUS_BENCH;
 if (!out) throw new Error('ICTUS_BENCH is not set; run this with `cargo xtask bench`');
@@ -56,28 +56,30 @@ const summary = Object.entries(times).map(([what, steps]) => ({
   }),
 }));
 
-const SLICES = 28;
-const PAIRS = 60;
-const runtimes = await openRuntimes(context);
-const { difference } = await runtimes.agreement(SLICES);
-if (!(difference <= 1e-4)) throw new Error(`our engine and ONNX Runtime Web differ by ${difference}: their times compare nothing`);
-const pairs = await runtimes.times(SLICES, PAIRS);
-for (const work of after.splice(0)) await work();
-
 /** Median and quartiles. */
 const spread = (values) => {
   const sorted = values.toSorted((a, b) => a - b);
   const [lower, median, upper] = [0.25, 0.5, 0.75].map((share) => sorted[Math.floor(share * sorted.length)]);
   return { lower, median, upper };
 };
-const network = {
-  slices: SLICES,
-  pairs: PAIRS,
-  difference,
-  ours_ms: spread(pairs.map(([ours]) => ours)),
-  onnx_runtime_web_ms: spread(pairs.map(([, theirs]) => theirs)),
-  ratio: spread(pairs.map(([ours, theirs]) => theirs / ours)),
-};
+const networks = [];
+for (const [name, pairs] of /** @type {const} */ ([['shipped', 60], ['published', 20]])) {
+  const runtimes = await openRuntimes(context, name);
+  const shape = SHAPES[name]();
+  const { difference } = await runtimes.agreement(shape);
+  if (!(difference <= 1e-4)) throw new Error(`our engine and ONNX Runtime Web differ by ${difference}: their times compare nothing`);
+  const times = await runtimes.times(shape, pairs);
+  for (const work of after.splice(0)) await work();
+  networks.push({
+    name,
+    shape,
+    pairs,
+    difference,
+    ours_ms: spread(times.map(([ours]) => ours)),
+    onnx_runtime_web_ms: spread(times.map(([, theirs]) => theirs)),
+    ratio: spread(times.map(([ours, theirs]) => theirs / ours)),
+  });
+}
 
 const machine = { processor: cpus()[0]?.model, cores: cpus().length, load: loadavg()[0] };
-writeFileSync(out, JSON.stringify({ ...machine, runs: RUNS, page: summary, network }));
+writeFileSync(out, JSON.stringify({ ...machine, runs: RUNS, page: summary, networks }));

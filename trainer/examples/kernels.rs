@@ -63,6 +63,25 @@ fn layer(convolve: Convolve, (_, inputs, outputs, kernel, stride, size): Layer) 
     (forward, both - forward)
 }
 
+type Block = fn(Tensor<5>, Tensor<5>, Tensor<1>, Conv3dOptions, [usize; 3]) -> Tensor<5>;
+
+/// Seconds of a block at inference, pooled as in the network that ships.
+fn block(block: Block, (_, inputs, outputs, kernel, stride, [d, h, w]): Layer) -> f64 {
+    let device = Device::flex();
+    let input = random([BATCH, inputs, d, h, w], &device);
+    let weight = random([outputs, inputs, kernel[0], kernel[1], kernel[2]], &device);
+    let bias = random([outputs], &device);
+    let options = Conv3dOptions::same(kernel).with_stride([1, stride, stride]);
+    time(|| {
+        block(input.clone(), weight.clone(), bias.clone(), options, window(outputs));
+    })
+}
+
+/// The pooling after the layer of so many outputs.
+fn window(outputs: usize) -> [usize; 3] {
+    if matches!(outputs, 24 | 32) { [1, 2, 2] } else { [1; 3] }
+}
+
 #[derive(Module, Debug)]
 struct Network {
     weights: Vec<Param<Tensor<5>>>,
@@ -84,12 +103,11 @@ impl Network {
     }
 
     fn forward(&self, mut x: Tensor<5>) -> Tensor<5> {
-        for (i, (&(_, _, _, kernel, stride, _), (weight, norm))) in
-            LAYERS.iter().zip(self.weights.iter().zip(&self.norms)).enumerate()
+        for (&(_, _, outputs, kernel, stride, _), (weight, norm)) in
+            LAYERS.iter().zip(self.weights.iter().zip(&self.norms))
         {
             let options = Conv3dOptions::same(kernel).with_stride([1, stride, stride]);
-            let window = if i == 1 || i == 2 { [1, 2, 2] } else { [1; 3] };
-            x = batch_norm_relu_pool(norm, conv3d(x, weight.val(), None, options), window);
+            x = batch_norm_relu_pool(norm, conv3d(x, weight.val(), None, options), window(outputs));
         }
         conv3d(x, self.head.val(), None, Conv3dOptions::same([1; 3]))
     }
@@ -115,7 +133,7 @@ fn layers() -> Value {
         });
     let threads = rayon::current_num_threads();
     println!("peak of one thread {:.0} GFLOP/s, {threads} threads", peak / 1e9);
-    println!("layer                    forward GFLOP/s (share)   backward GFLOP/s   burn: forward, backward");
+    println!("layer                    forward GFLOP/s (share)   backward GFLOP/s   burn: forward, backward   block at inference, burn");
     let mut measured = Vec::new();
     for shape in LAYERS {
         let (name, inputs, outputs, kernel, stride, [d, h, w]) = shape;
@@ -124,8 +142,9 @@ fn layers() -> Value {
         let operations = (2 * outputs * inputs * taps) as f64;
         let (forward, backward) = layer(conv3d, shape);
         let (burn_forward, burn_backward) = layer(kernels::reference::conv3d, shape);
+        let (whole, burn_whole) = (block(kernels::conv_block, shape), block(kernels::reference::conv_block, shape));
         println!(
-            "{name:24} {:5.1} ms {:5.1} ({:3.0} %)   {:5.1} ms {:5.1}   {:.1}x {:.1}x",
+            "{name:24} {:5.1} ms {:5.1} ({:3.0} %)   {:5.1} ms {:5.1}   {:.1}x {:.1}x   {:5.1} ms {:.1}x",
             forward * 1e3,
             operations / forward / 1e9,
             100.0 * operations / forward / peak / threads as f64,
@@ -133,13 +152,18 @@ fn layers() -> Value {
             2.0 * operations / backward / 1e9,
             burn_forward / forward,
             burn_backward / backward,
+            whole * 1e3,
+            burn_whole / whole,
         );
         measured.push(json!({
             "layer": name,
             "forward_gflops": operations / forward / 1e9,
             "forward_share_of_peak": operations / forward / peak / threads as f64,
             "backward_gflops": 2.0 * operations / backward / 1e9,
-            "times_faster_than_burn": { "forward": burn_forward / forward, "backward": burn_backward / backward },
+            "block_ms": whole * 1e3,
+            "times_faster_than_burn": {
+                "forward": burn_forward / forward, "backward": burn_backward / backward, "block": burn_whole / whole,
+            },
         }));
     }
     json!({ "threads": threads, "peak_gflops_of_a_thread": peak / 1e9, "layers": measured })

@@ -5,7 +5,7 @@ use crate::Outcome;
 use crate::data::Source;
 use crate::evaluate::{by_seed, evaluate};
 use crate::run::{Job, RunRecord, file_error, read_json};
-use ictus::network::{Model, ModelFile, Storage};
+use ictus::network::{Model, ModelFile, ModelHeader, NetworkConfig, Storage, Weights};
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use std::process::ExitCode;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Folder of a run that has all folds of a seed, and a training on everything (`train --folds none`).
-    #[arg(required_unless_present = "onnx")]
+    #[arg(required_unless_present_any = ["onnx", "untrained"])]
     run: Option<PathBuf>,
     /// Where the weights file goes; without a run, the one that is there.
     #[arg(long, default_value = "www/models/compact.safetensors")]
@@ -32,12 +32,30 @@ pub(crate) struct Args {
     /// Also write the network of the weights file as an ONNX model.
     #[arg(long, value_name = "FILE")]
     onnx: Option<PathBuf>,
+    /// Instead of a run's weights those that its training would begin with: they answer nothing and serve to time the network.
+    #[arg(long, value_name = "NETWORK", conflicts_with = "run", requires = "output")]
+    untrained: Option<Untrained>,
+}
+
+/// Networks to time.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Untrained {
+    /// The published network, on the 48 x 64 x 64 voxels of its recipe.
+    Published,
 }
 
 /// Writes the files.
 pub(crate) fn run(args: &Args) -> Outcome {
     if let Some(run) = &args.run {
         write(&args.output, &weights_file(args, run)?)?;
+    }
+    if let Some(Untrained::Published) = args.untrained {
+        let input @ [_, rows, columns] = [48, 64, 64];
+        let config = NetworkConfig::published();
+        let weights = Weights::init(&config, args.seed)?;
+        let mut header = ModelHeader::new("published, untrained", "0", config, input);
+        (header.preprocess.rows, header.preprocess.columns) = (rows, columns);
+        write(&args.output, &Model::save(ModelFile { header, weights }, Storage::Single)?)?;
     }
     if let Some(onnx) = &args.onnx {
         let bytes = fs::read(&args.output).map_err(|error| file_error(&args.output, &error))?;

@@ -72,7 +72,10 @@ fn print(page: &Value) {
             println!("  {name:<38} {:>12.0} {:>12.0}", of(step, "median_ms"), of(step, "least_ms"));
         }
     }
-    println!("{}", against_onnx_runtime(&page["network"]));
+    println!("\nthe network alone, one thread, by turns in one tab: medians (quartiles)");
+    for network in page["networks"].as_array().into_iter().flatten() {
+        println!("{}", against_onnx_runtime(network));
+    }
 }
 
 fn against_onnx_runtime(network: &Value) -> String {
@@ -81,9 +84,10 @@ fn against_onnx_runtime(network: &Value) -> String {
         format!("{:.digits$} ({:.digits$} to {:.digits$})", of("median"), of("lower"), of("upper"))
     };
     format!(
-        "\nthe network alone on {} slices, one thread, {} pairs of runs in one tab: medians (quartiles)\n  \
-         ours {} ms, ONNX Runtime Web {} ms, {} times as fast; outputs differ by at most {:.0e}",
-        network["slices"],
+        "  {} network on {} voxels, {} pairs of runs: ours {} ms, ONNX Runtime Web {} ms, {} times as fast; \
+         outputs differ by at most {:.0e}",
+        network["name"].as_str().unwrap_or_default(),
+        network["shape"].as_array().into_iter().flatten().map(Value::to_string).collect::<Vec<_>>().join(" x "),
         network["pairs"],
         spread("ours_ms", 1),
         spread("onnx_runtime_web_ms", 1),
@@ -120,12 +124,19 @@ mod tests {
     fn the_comparison_tells_ratio_and_spread() {
         let spread = |median: f64| json!({ "lower": median - 0.25, "median": median, "upper": median + 0.25 });
         let network = json!({
-            "slices": 28, "pairs": 60, "difference": 2e-6,
+            "name": "shipped", "shape": [28, 96, 80], "pairs": 60, "difference": 2e-6,
             "ours_ms": spread(40.0), "onnx_runtime_web_ms": spread(90.0), "ratio": spread(2.25),
         });
         let text = against_onnx_runtime(&network);
-        for part in ["28 slices", "60 pairs", "ours 40.0 (39.8 to 40.2) ms", "Web 90.0", "2.25 (2.00 to 2.50)", "2e-6"]
-        {
+        for part in [
+            "shipped",
+            "28 x 96 x 80 voxels",
+            "60 pairs",
+            "ours 40.0 (39.8 to 40.2) ms",
+            "Web 90.0",
+            "2.25 (2.00 to 2.50)",
+            "2e-6",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

@@ -1,11 +1,12 @@
 //! 3D convolution and its gradients.
 //!
 //! Every pass works on the packed form of [`super::geometry`], a few slices at a time so that it stays in the processor's
-//! second-level cache.
+//! second-level cache. Blocks at inference run by tiles instead where that is faster ([`super::winograd`]).
 
 use super::{
     correlation::{Epilogue, PackedWeight, correlate},
     geometry::{Axis, Packing},
+    winograd::Winograd,
 };
 
 pub(crate) use super::weight_gradient::weight_gradient;
@@ -111,6 +112,22 @@ impl Conv {
 
 /// Convolves `input` `[batch, inputs, ..]` with `weight` `[outputs, inputs, taps]`.
 pub(crate) fn forward(
+    conv: &Conv,
+    input: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    epilogue: Epilogue,
+) -> Vec<f32> {
+    if let Epilogue::ReluPool(window) = epilogue
+        && let Some(winograd) = Winograd::new(conv, window)
+    {
+        return winograd.run(input, weight, bias);
+    }
+    forward_by_sums(conv, input, weight, bias, epilogue)
+}
+
+/// The same by sums of shifted inputs, whatever the convolution.
+pub(super) fn forward_by_sums(
     conv: &Conv,
     input: &[f32],
     weight: &[f32],

@@ -66,7 +66,7 @@ pub(super) fn correlate(
         SCRATCH.with_borrow_mut(|(x, y)| {
             pack_input(conv, packing, input, n, pitch, x);
             y.resize(conv.outputs.next_multiple_of(CHANNELS) * pitch, 0.0);
-            dispatch(Correlation {
+            Correlation {
                 x,
                 channel: packing.channel(),
                 inputs: conv.inputs,
@@ -76,7 +76,8 @@ pub(super) fn correlate(
                 y,
                 pitch,
                 outputs: conv.outputs,
-            });
+            }
+            .compute();
             for o in 0..conv.outputs {
                 let at = (n * conv.outputs + o) * channel + start / window[0] * pooled[1] * pooled[2];
                 let len = count / window[0] * pooled[1] * pooled[2];
@@ -113,50 +114,62 @@ fn relu_pool(
 ) {
     for (z, plane) in target.chunks_exact_mut(rows * row).enumerate() {
         for (y, target) in plane.chunks_exact_mut(row).enumerate() {
-            // The zeros of `ReLU`.
-            target.fill(0.0);
+            let mut first = true;
             for z in z * depth..(z + 1) * depth {
                 for y in y * height..(y + 1) * height {
                     let source = &packed[packing.output_row(z, y)..][..row * width];
                     // Windows of a size known to the compiler become vectors.
                     match width {
-                        1 => raise(target, source.as_chunks::<1>().0),
-                        2 => raise(target, source.as_chunks::<2>().0),
+                        1 => raise(target, source.as_chunks::<1>().0, first),
+                        2 => raise(target, source.as_chunks::<2>().0, first),
                         _ => {
                             for (target, window) in target.iter_mut().zip(source.chunks_exact(width)) {
-                                *target = window.iter().copied().fold(*target, maximum);
+                                let best = if first { 0.0 } else { *target };
+                                *target = window.iter().copied().fold(best, maximum);
                             }
                         }
                     }
+                    first = false;
                 }
             }
         }
     }
 }
 
-/// Raises each of `maxima` to the largest of its window.
-fn raise<const WIDTH: usize>(maxima: &mut [f32], windows: &[[f32; WIDTH]]) {
+/// Raises each of `maxima` to the largest of its window, at `first` from the zero of `ReLU`.
+fn raise<const WIDTH: usize>(maxima: &mut [f32], windows: &[[f32; WIDTH]], first: bool) {
     for (best, window) in maxima.iter_mut().zip(windows) {
-        *best = window.iter().copied().fold(*best, maximum);
+        *best = window.iter().copied().fold(if first { 0.0 } else { *best }, maximum);
     }
 }
 
 /// The larger one; NaN if `value` is, so that a broken input stays visible.
-fn maximum(best: f32, value: f32) -> f32 {
+pub(super) fn maximum(best: f32, value: f32) -> f32 {
     if (value > best) | value.is_nan() { value } else { best }
 }
 
 /// `y[o] = bias[o] + sum over i, k of weight[o, i, k] * x[i]` shifted by `offsets[k]`.
-struct Correlation<'a> {
-    x: &'a [f32],
-    channel: usize,
-    inputs: usize,
-    offsets: &'a [usize],
-    weight: &'a [f32],
-    bias: &'a [f32],
-    y: &'a mut [f32],
-    pitch: usize,
-    outputs: usize,
+pub(super) struct Correlation<'a> {
+    pub(super) x: &'a [f32],
+    /// Distance between channels of `x`.
+    pub(super) channel: usize,
+    pub(super) inputs: usize,
+    pub(super) offsets: &'a [usize],
+    /// As [`PackedWeight`] holds it.
+    pub(super) weight: &'a [f32],
+    pub(super) bias: &'a [f32],
+    pub(super) y: &'a mut [f32],
+    /// Distance between channels of `y`, and number of outputs of each.
+    pub(super) pitch: usize,
+    pub(super) outputs: usize,
+}
+
+impl Correlation<'_> {
+    /// Never inlined: the register tiles are much code, and there are two callers.
+    #[inline(never)]
+    pub(super) fn compute(self) {
+        dispatch(self);
+    }
 }
 
 impl Kernel for Correlation<'_> {

@@ -52,6 +52,11 @@ impl Axis {
         Self { output: count, padding: self.padding - (self.stride * start) as isize, ..self }
     }
 
+    /// The zeros in front of an axis on which outputs and inputs lie equally close.
+    pub(super) fn dense_padding(self) -> Option<usize> {
+        (self.stride == 1 && self.dilation == 1).then_some(usize::try_from(self.padding).ok()).flatten()
+    }
+
     /// Distance between neighbouring rows (or planes) if those behind supply the zeros at this one's end.
     fn shared_pitch(self) -> usize {
         let reach = self.output + (self.kernel - 1) / self.stride;
@@ -153,6 +158,8 @@ impl Packing {
     pub(super) fn pack(self, channel: &[f32], packed: &mut [f32]) {
         let [az, ay, ax] = self.axes;
         let contiguous = ax.stride == 1 && ax.dilation == 1;
+        // Without a division for each number.
+        let strided = usize::try_from(ax.padding).ok().filter(|_| ax.dilation == 1);
         // Inputs of a row that have a place, when they follow each other.
         let first = usize::try_from(-ax.padding).unwrap_or(0).min(ax.input);
         let start = usize::try_from(ax.padding).unwrap_or(0).min(self.row);
@@ -169,6 +176,15 @@ impl Packing {
                 let base = phases * self.phase() + z * self.plane() + y * self.row;
                 if contiguous {
                     packed[base + start..][..len].copy_from_slice(&row[first..][..len]);
+                    continue;
+                }
+                if let Some(padding) = strided {
+                    for phase in 0..ax.stride {
+                        let zeros = padding.saturating_sub(phase).div_ceil(ax.stride);
+                        let source = row.iter().skip(phase + ax.stride * zeros - padding).step_by(ax.stride);
+                        let target = packed[base + phase * self.phase()..][..self.row].iter_mut().skip(zeros);
+                        target.zip(source).for_each(|(target, &value)| *target = value);
+                    }
                     continue;
                 }
                 for (x, &value) in row.iter().enumerate() {

@@ -32,6 +32,12 @@ pub(super) trait Lanes: Copy {
     fn mul_add(self, factor: Self, summand: Self) -> Self;
     /// Lane by lane.
     fn add(self, other: Self) -> Self;
+    /// Lane by lane.
+    fn sub(self, other: Self) -> Self;
+    /// Lane by lane.
+    fn mul(self, other: Self) -> Self;
+    /// The larger of each two lanes; that of `self` if either is NaN.
+    fn max(self, other: Self) -> Self;
     /// Sum over the lanes.
     fn sum(self) -> f32;
 }
@@ -65,6 +71,22 @@ pub(super) fn dispatch(kernel: impl Kernel) {
     // SAFETY: portable lanes use no special instructions.
     unsafe {
         kernel.run::<Portable>();
+    }
+}
+
+/// Neighbouring outputs of a register tile with the vectors of this processor.
+pub(super) fn step() -> usize {
+    let mut step = 0;
+    dispatch(Step(&mut step));
+    step
+}
+
+struct Step<'a>(&'a mut usize);
+
+impl Kernel for Step<'_> {
+    #[inline(always)]
+    unsafe fn run<L: Lanes>(self) {
+        *self.0 = L::VECTORS * L::WIDTH;
     }
 }
 
@@ -164,6 +186,21 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] - other.0[i]))
+    }
+
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] * other.0[i]))
+    }
+
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| if self.0[i] < other.0[i] { other.0[i] } else { self.0[i] }))
+    }
+
+    #[inline(always)]
     fn sum(self) -> f32 {
         (self.0[0] + self.0[2]) + (self.0[1] + self.0[3])
     }
@@ -173,9 +210,9 @@ impl Lanes for Portable {
 mod x86 {
     use std::arch::x86_64::{
         __m256, __m512, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehl_ps, _mm_shuffle_ps, _mm256_add_ps,
-        _mm256_castps256_ps128, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps,
-        _mm256_storeu_ps, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_reduce_add_ps, _mm512_set1_ps,
-        _mm512_storeu_ps,
+        _mm256_castps256_ps128, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_mul_ps,
+        _mm256_set1_ps, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
+        _mm512_max_ps, _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_set1_ps, _mm512_storeu_ps, _mm512_sub_ps,
     };
 
     use super::{Kernel, Lanes};
@@ -235,6 +272,25 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn sub(self, other: Self) -> Self {
+            // SAFETY: see above.
+            Self(unsafe { _mm512_sub_ps(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn mul(self, other: Self) -> Self {
+            // SAFETY: see above.
+            Self(unsafe { _mm512_mul_ps(self.0, other.0) })
+        }
+
+        // The instruction gives its second operand if either is NaN.
+        #[inline(always)]
+        fn max(self, other: Self) -> Self {
+            // SAFETY: see above.
+            Self(unsafe { _mm512_max_ps(other.0, self.0) })
+        }
+
+        #[inline(always)]
         fn sum(self) -> f32 {
             // SAFETY: see above.
             unsafe { _mm512_reduce_add_ps(self.0) }
@@ -280,6 +336,25 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn sub(self, other: Self) -> Self {
+            // SAFETY: see above.
+            Self(unsafe { _mm256_sub_ps(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn mul(self, other: Self) -> Self {
+            // SAFETY: see above.
+            Self(unsafe { _mm256_mul_ps(self.0, other.0) })
+        }
+
+        // The instruction gives its second operand if either is NaN.
+        #[inline(always)]
+        fn max(self, other: Self) -> Self {
+            // SAFETY: see above.
+            Self(unsafe { _mm256_max_ps(other.0, self.0) })
+        }
+
+        #[inline(always)]
         fn sum(self) -> f32 {
             // SAFETY: see above.
             unsafe {
@@ -293,7 +368,9 @@ mod x86 {
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm {
-    use std::arch::wasm32::{f32x4_add, f32x4_extract_lane, f32x4_mul, f32x4_splat, v128, v128_load, v128_store};
+    use std::arch::wasm32::{
+        f32x4_add, f32x4_extract_lane, f32x4_mul, f32x4_pmax, f32x4_splat, f32x4_sub, v128, v128_load, v128_store,
+    };
 
     use super::Lanes;
 
@@ -329,6 +406,21 @@ mod wasm {
         #[inline(always)]
         fn add(self, other: Self) -> Self {
             Self(f32x4_add(self.0, other.0))
+        }
+
+        #[inline(always)]
+        fn sub(self, other: Self) -> Self {
+            Self(f32x4_sub(self.0, other.0))
+        }
+
+        #[inline(always)]
+        fn mul(self, other: Self) -> Self {
+            Self(f32x4_mul(self.0, other.0))
+        }
+
+        #[inline(always)]
+        fn max(self, other: Self) -> Self {
+            Self(f32x4_pmax(self.0, other.0))
         }
 
         #[inline(always)]

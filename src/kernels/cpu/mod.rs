@@ -25,3 +25,4 @@ pub(super) mod peak;
 pub(super) mod pool;
 mod shared;
 mod weight_gradient;
+mod winograd;
