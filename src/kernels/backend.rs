@@ -1,4 +1,5 @@
-//! Our kernels as an extension of burn's CPU backend, and with gradients of its autodiff form.
+//! Our kernels as extensions of burn's backends: all operations, with gradients, of the CPU's, and the convolution at
+//! inference also of the GPU's.
 //!
 //! Tensors of other devices and number formats go to [`super::reference`].
 
@@ -18,25 +19,60 @@ use super::cpu::{
     pool::{self, Pool},
 };
 
-/// Whether operations on this tensor run on our kernels.
+/// Whether operations on this tensor, with gradients or without, run on our kernels for the CPU.
 pub(super) fn ours<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.dtype() == DType::F32 && matches!(tensor.device().inner().as_dispatch(), DispatchDevice::Flex(_))
 }
 
-/// Operations beyond those burn's backends have.
-#[backend_extension(Flex, Autodiff: cfg(feature = "autodiff"))]
-pub(super) trait Kernels: Backend {
-    /// Convolution of shape `conv`.
-    fn convolve(input: FloatTensor<Self>, weight: FloatTensor<Self>, conv: Conv) -> FloatTensor<Self>;
+/// Whether [`Inference`] runs this convolution where its tensors are.
+pub(super) fn infers(input: &Tensor<5>, weight: &Tensor<5>, bias: &Tensor<1>, conv: &Conv, epilogue: Epilogue) -> bool {
+    let device = input.device();
+    let numbers = [input.dtype(), weight.dtype(), bias.dtype()] == [DType::F32; 3];
+    if device.is_autodiff() || !numbers || bias.dims() != [conv.outputs] || weight.device() != device {
+        return false;
+    }
+    match device.as_dispatch() {
+        DispatchDevice::Flex(_) => true,
+        #[cfg(feature = "wgpu")]
+        DispatchDevice::Cube(burn_cubecl::CubeDevice::Wgpu(_)) => super::gpu::runs(conv, epilogue),
+        _ => false,
+    }
+}
 
-    /// Convolution of shape `conv`, bias, `ReLU` and max pooling over `window`; without gradients.
-    fn convolve_block(
+/// Operations at inference, without gradients.
+#[backend_extension(Flex, Cube: cfg(feature = "wgpu"))]
+pub(super) trait Inference: Backend {
+    /// Convolution of shape `conv`, bias, and what `epilogue` says.
+    fn infer(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         conv: Conv,
-        window: [usize; 3],
+        epilogue: Epilogue,
     ) -> FloatTensor<Self>;
+}
+
+impl Inference for Flex {
+    fn infer(input: FlexTensor, weight: FlexTensor, bias: FlexTensor, conv: Conv, epilogue: Epilogue) -> FlexTensor {
+        let output = conv::forward(
+            &conv,
+            values(&input.to_contiguous()),
+            values(&weight.to_contiguous()),
+            Some(values(&bias.to_contiguous())),
+            epilogue,
+        );
+        match epilogue {
+            Epilogue::Store => tensor(output, conv.output_shape()),
+            Epilogue::ReluPool(window) => tensor(output, pooled(conv.output_shape(), window)),
+        }
+    }
+}
+
+/// Operations of training, with gradients.
+#[backend_extension(Flex, Autodiff: cfg(feature = "autodiff"))]
+pub(super) trait Kernels: Backend {
+    /// Convolution of shape `conv`.
+    fn convolve(input: FloatTensor<Self>, weight: FloatTensor<Self>, conv: Conv) -> FloatTensor<Self>;
 
     /// Max pooling of a tensor of rank 5.
     fn pool(input: FloatTensor<Self>, window: [usize; 3]) -> FloatTensor<Self>;
@@ -62,23 +98,6 @@ impl Kernels for Flex {
             Epilogue::Store,
         );
         tensor(output, conv.output_shape())
-    }
-
-    fn convolve_block(
-        input: FlexTensor,
-        weight: FlexTensor,
-        bias: FlexTensor,
-        conv: Conv,
-        window: [usize; 3],
-    ) -> FlexTensor {
-        let output = conv::forward(
-            &conv,
-            values(&input.to_contiguous()),
-            values(&weight.to_contiguous()),
-            Some(values(&bias.to_contiguous())),
-            Epilogue::ReluPool(window),
-        );
-        tensor(output, pooled(conv.output_shape(), window))
     }
 
     fn pool(input: FlexTensor, window: [usize; 3]) -> FlexTensor {
@@ -110,7 +129,7 @@ impl Kernels for Flex {
 }
 
 /// Shape after pooling.
-fn pooled([n, c, d, h, w]: [usize; 5], [depth, height, width]: [usize; 3]) -> [usize; 5] {
+pub(super) fn pooled([n, c, d, h, w]: [usize; 5], [depth, height, width]: [usize; 3]) -> [usize; 5] {
     [n, c, d / depth, h / height, w / width]
 }
 
@@ -181,22 +200,6 @@ mod autodiff {
                 }
                 OpsKind::UnTracked(prep) => prep.finish(Flex::convolve(input, weight, conv)),
             }
-        }
-
-        fn convolve_block(
-            input: FloatTensor<Self>,
-            weight: FloatTensor<Self>,
-            bias: FloatTensor<Self>,
-            conv: Conv,
-            window: [usize; 3],
-        ) -> FloatTensor<Self> {
-            FloatTensor::<Self>::new(Flex::convolve_block(
-                input.into_primitive(),
-                weight.into_primitive(),
-                bias.into_primitive(),
-                conv,
-                window,
-            ))
         }
 
         fn pool(input: FloatTensor<Self>, window: [usize; 3]) -> FloatTensor<Self> {

@@ -1,17 +1,19 @@
 //! Operations of the network on `[batch, channels, depth, height, width]` tensors: convolution, max pooling and batch
 //! normalisation with `ReLU`, differentiable on autodiff devices.
 //!
-//! [`mod@reference`] holds them in plain tensor code, which runs on every device. On the CPU, `f32` tensors run on kernels of our
-//! own instead (`cpu`), which `backend` makes known to burn.
+//! [`mod@reference`] holds them in plain tensor code, which runs on every device. `f32` tensors run on kernels of our own instead,
+//! which `backend` makes known to burn: on the CPU all of them (`cpu`), on a GPU the convolution at inference (`gpu`).
 
 mod backend;
 mod cpu;
+#[cfg(feature = "wgpu")]
+mod gpu;
 pub mod reference;
 
-use backend::{Kernels as _, ours};
+use backend::{Inference as _, Kernels as _, infers, ours};
 use burn::{backend::Dispatch, nn::BatchNorm, tensor::Tensor};
 
-use self::cpu::conv::Conv;
+use self::cpu::{conv::Conv, correlation::Epilogue};
 
 /// Stride and zero padding of a 3D convolution, each as `[depth, height, width]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,11 @@ impl Conv3dOptions {
 /// If the channels of `input`, `weight` and `bias` do not fit together.
 pub fn conv3d(input: Tensor<5>, weight: Tensor<5>, bias: Option<Tensor<1>>, options: Conv3dOptions) -> Tensor<5> {
     let conv = Conv::new(input.dims(), weight.dims(), options.stride, options.padding);
+    if let (Some(conv), Some(bias)) = (conv, &bias)
+        && infers(&input, &weight, bias, &conv, Epilogue::Store)
+    {
+        return infer(input, weight, bias.clone(), conv, Epilogue::Store);
+    }
     let Some(conv) = conv.filter(|_| ours(&input) && ours(&weight)) else {
         return reference::conv3d(input, weight, bias, options);
     };
@@ -118,18 +125,18 @@ pub fn conv_block(
     options: Conv3dOptions,
     window: [usize; 3],
 ) -> Tensor<5> {
+    let epilogue = Epilogue::ReluPool(window);
     let conv = Conv::new(input.dims(), weight.dims(), options.stride, options.padding);
-    let ours = ours(&input) && ours(&weight) && ours(&bias) && !input.device().is_autodiff();
-    let Some(conv) = conv.filter(|_| ours && !window.contains(&0)) else {
-        return reference::conv_block(input, weight, bias, options, window);
-    };
-    Tensor::from_dispatch(Dispatch::convolve_block(
-        input.into_dispatch(),
-        weight.into_dispatch(),
-        bias.into_dispatch(),
-        conv,
-        window,
-    ))
+    let conv = conv.filter(|conv| !window.contains(&0) && infers(&input, &weight, &bias, conv, epilogue));
+    match conv {
+        Some(conv) => infer(input, weight, bias, conv, epilogue),
+        None => reference::conv_block(input, weight, bias, options, window),
+    }
+}
+
+fn infer(input: Tensor<5>, weight: Tensor<5>, bias: Tensor<1>, conv: Conv, epilogue: Epilogue) -> Tensor<5> {
+    let (input, weight, bias) = (input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
+    Tensor::from_dispatch(Dispatch::infer(input, weight, bias, conv, epilogue))
 }
 
 /// Multiplies and adds in registers on one thread, `rounds` times, and returns the number of floating-point operations done.

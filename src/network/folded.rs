@@ -111,28 +111,36 @@ mod tests {
         weights
     }
 
+    fn input([slices, rows, columns]: [usize; 3], device: &Device) -> Tensor<5> {
+        let mut random = SplitMix64::new(13);
+        let values: Vec<f32> = (0..slices * rows * columns).map(|_| random.uniform(-1.5, 3.0)).collect();
+        Tensor::from_data(TensorData::new(values, [1, 1, slices, rows, columns]), device)
+    }
+
+    fn equal(found: &[f32], expected: &[f32]) {
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-4 * (1.0 + expected.abs()), "{found} {expected}");
+        }
+    }
+
+    fn folded(config: &NetworkConfig, shape: [usize; 3], device: &Device) -> Vec<f32> {
+        let network = FoldedNetwork::new(config, &worn_weights(config), device).unwrap();
+        network.forward(input(shape, device)).into_data().iter().collect()
+    }
+
     fn agree(config: &NetworkConfig, shape: [usize; 3]) {
         let device = Device::flex();
-        let weights = worn_weights(config);
-        let mut random = SplitMix64::new(13);
-        let [slices, rows, columns] = shape;
-        let values: Vec<f32> = (0..slices * rows * columns).map(|_| random.uniform(-1.5, 3.0)).collect();
-        let input = Tensor::<5>::from_data(TensorData::new(values, [1, 1, slices, rows, columns]), &device);
-        let trained = Network::from_weights(config, &weights, &device).unwrap().forward(
-            input.clone(),
-            Tensor::ones([1, slices], &device),
+        let trained = Network::from_weights(config, &worn_weights(config), &device).unwrap().forward(
+            input(shape, &device),
+            Tensor::ones([1, shape[0]], &device),
             None,
         );
-        let folded = FoldedNetwork::new(config, &weights, &device).unwrap().forward(input);
         let expected: Vec<f32> = match trained.evidence {
             Some(map) => map.into_data().iter().collect(),
             None => trained.patient.into_data().iter().collect(),
         };
-        let found: Vec<f32> = folded.into_data().iter().collect();
-        assert_eq!(found.len(), expected.len());
-        for (found, expected) in found.iter().zip(&expected) {
-            assert!((found - expected).abs() < 1e-4 * (1.0 + expected.abs()), "{found} {expected}");
-        }
+        equal(&folded(config, shape, &device), &expected);
     }
 
     #[test]
@@ -144,5 +152,18 @@ mod tests {
     #[test]
     fn folding_does_not_change_the_published_network() {
         agree(&NetworkConfig::published(), [46, 46, 46]);
+    }
+
+    #[cfg(feature = "wgpu")]
+    #[test]
+    fn a_gpu_does_not_change_the_networks() {
+        let gpu = Device::wgpu(burn::tensor::DeviceKind::DefaultDevice);
+        for (config, shape) in [
+            (NetworkConfig::compact(), [28, 96, 80]),
+            (NetworkConfig::compact_two_sided(), [5, 32, 24]),
+            (NetworkConfig::published(), [46, 46, 46]),
+        ] {
+            equal(&folded(&config, shape, &gpu), &folded(&config, shape, &Device::flex()));
+        }
     }
 }

@@ -67,7 +67,8 @@ impl Conv {
         [self.outputs, self.inputs, z, y, x]
     }
 
-    pub(super) fn taps(&self) -> usize {
+    /// Weights of an input channel and an output channel.
+    pub(crate) fn taps(&self) -> usize {
         self.axes.iter().map(|a| a.kernel).product()
     }
 

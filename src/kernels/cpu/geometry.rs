@@ -16,9 +16,11 @@ pub(crate) struct Axis {
     pub(crate) output: usize,
     /// Number of taps.
     pub(crate) kernel: usize,
-    stride: usize,
+    /// Step between neighbouring outputs.
+    pub(crate) stride: usize,
     dilation: usize,
-    padding: isize,
+    /// Places before the first input.
+    pub(crate) padding: isize,
 }
 
 impl Axis {
