@@ -6,9 +6,9 @@ mod plan;
 mod tests;
 
 use burn::backend::{Cube, TensorMetadata, tensor::FloatTensor, wgpu::CubeTensor};
-use burn_cubecl::{cubecl::client::Client, kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype};
+use burn_cubecl::{kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype};
 
-use self::plan::{Adapter, Plan};
+use self::plan::Plan;
 use super::{
     backend::{Inference, pooled},
     cpu::{conv::Conv, correlation::Epilogue},
@@ -16,17 +16,7 @@ use super::{
 
 /// Whether our kernel runs this convolution.
 pub(super) fn runs(conv: &Conv, epilogue: Epilogue) -> bool {
-    Plan::new(conv, epilogue, Adapter::Gpu).is_some()
-}
-
-/// Natively burn knows no card behind an adapter that is none; in the browser the few lanes of a processor tell it.
-fn adapter(client: &Client) -> Adapter {
-    let properties = client.properties();
-    if properties.identity.physical.is_none() || properties.hardware.plane_size_max <= 8 {
-        Adapter::Processor
-    } else {
-        Adapter::Gpu
-    }
+    Plan::new(conv, epilogue).is_some()
 }
 
 impl Inference for Cube {
@@ -37,19 +27,11 @@ impl Inference for Cube {
         conv: Conv,
         epilogue: Epilogue,
     ) -> FloatTensor<Self> {
-        let adapter = adapter(&input.client);
-        run(input, weight, bias, &conv, epilogue, adapter)
+        run(input, weight, bias, &conv, epilogue)
     }
 }
 
-fn run(
-    input: CubeTensor,
-    weight: CubeTensor,
-    bias: CubeTensor,
-    conv: &Conv,
-    epilogue: Epilogue,
-    adapter: Adapter,
-) -> CubeTensor {
+fn run(input: CubeTensor, weight: CubeTensor, bias: CubeTensor, conv: &Conv, epilogue: Epilogue) -> CubeTensor {
     let shape = match epilogue {
         Epilogue::Store => conv.output_shape(),
         Epilogue::ReluPool(window) => pooled(conv.output_shape(), window),
@@ -57,7 +39,7 @@ fn run(
     let [input, weight, bias] = [input, weight, bias].map(into_contiguous);
     let (client, device, dtype) = (input.client.clone(), input.device.clone(), input.dtype());
     let output = empty_device_contiguous_dtype(client, device, shape.into(), dtype);
-    if let Some(plan) = Plan::new(conv, epilogue, adapter) {
+    if let Some(plan) = Plan::new(conv, epilogue) {
         conv::launch(plan, conv, input, weight, bias, output.clone());
     }
     output

@@ -4,10 +4,8 @@ use crate::kernels::cpu::{conv::Conv, correlation::Epilogue};
 
 /// Most taps of a kernel along an axis: a pixel keeps which of its taps lie inside the input in ten bits an axis.
 const MOST_TAPS: usize = 10;
-/// Output channels of a workgroup at most, and the multiples that a unit computes.
+/// Output channels of a workgroup at most.
 const MOST_CHANNELS: usize = 64;
-/// The same where a unit has all channels of its workgroup.
-const MOST_CHANNELS_OF_UNIT: usize = 48;
 /// Workgroups below which a smaller share of the work for each is better: a large GPU has some hundred cores to fill.
 const FEW: usize = 64;
 
@@ -16,8 +14,7 @@ const FEW: usize = 64;
 /// A convolution is the product of a matrix of weights, output channels by taps of all input channels, with one of values,
 /// taps by pixels. A workgroup computes a tile of `rows` by `columns` units of it, each unit `channels` output channels of
 /// `pixels` pixels. The pixels of a pooling window belong to one unit: as many as fit at a time, the others in later
-/// `rounds`. On an adapter that computes on the processor, whose workgroup memory is no faster and is read number by number,
-/// there is one row: a unit then has values of its own, which go straight to its registers, and weights that all units read.
+/// `rounds`. With one row, where there are few channels, a unit has values of its own, which go straight to its registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Plan {
     pub(super) inputs: u32,
@@ -42,7 +39,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// The plan of a convolution; `None` if the kernel cannot run it.
-    pub(super) fn new(conv: &Conv, epilogue: Epilogue, adapter: Adapter) -> Option<Self> {
+    pub(super) fn new(conv: &Conv, epilogue: Epilogue) -> Option<Self> {
         let (window, relu) = match epilogue {
             Epilogue::Store => ([1; 3], false),
             Epilogue::ReluPool(window) => (window, true),
@@ -52,10 +49,7 @@ impl Plan {
         if !fits || u32::try_from(numbers).is_err() {
             return None;
         }
-        let tile = match adapter {
-            Adapter::Gpu => Tile::choose(conv, window),
-            Adapter::Processor => Tile::row(conv),
-        };
+        let tile = Tile::choose(conv, window);
         Some(Self {
             inputs: conv.inputs as u32,
             outputs: conv.outputs as u32,
@@ -151,15 +145,6 @@ impl Plan {
     }
 }
 
-/// What runs the shader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Adapter {
-    /// A GPU.
-    Gpu,
-    /// The processor in a GPU's place: Mesa's llvmpipe, Chromium's SwiftShader.
-    Processor,
-}
-
 #[derive(Clone, Copy)]
 struct Tile {
     rows: usize,
@@ -181,12 +166,6 @@ impl Tile {
         };
         let small = Self { rows: share.div_ceil(4), columns: 8, channels: 4, pixels: 4 };
         if large.count(conv, window) < FEW && small.rows >= 4 { small } else { large }
-    }
-
-    /// One row of units.
-    fn row(conv: &Conv) -> Self {
-        let share = conv.outputs.div_ceil(conv.outputs.div_ceil(MOST_CHANNELS_OF_UNIT));
-        Self { rows: 1, columns: 32, channels: share.next_multiple_of(4), pixels: 4 }
     }
 
     fn count(self, conv: &Conv, window: [usize; 3]) -> usize {
@@ -212,14 +191,12 @@ mod tests {
             for inputs in [1, 3, 16, 64] {
                 for (size, window) in [(8, [1; 3]), (64, [2; 3]), (33, [3, 1, 2]), (4, [4; 3])] {
                     let conv = Conv::new([1, inputs, size, size, size], [outputs, inputs, 3, 3, 3], [1; 3], [1; 3]);
-                    for adapter in [Adapter::Gpu, Adapter::Processor] {
-                        let plan = Plan::new(&conv.unwrap(), Epilogue::ReluPool(window), adapter).unwrap();
-                        assert!(plan.units() <= 256, "{plan:?}");
-                        assert!(plan.bytes() <= 16 * 1024, "{plan:?}");
-                        assert!(plan.depth.is_multiple_of(plan.rows), "{plan:?}");
-                        assert_eq!(plan.together() * plan.rounds(), window.iter().product::<usize>() as u32);
-                        assert_eq!(plan.slots() * plan.together(), plan.pixels);
-                    }
+                    let plan = Plan::new(&conv.unwrap(), Epilogue::ReluPool(window)).unwrap();
+                    assert!(plan.units() <= 256, "{plan:?}");
+                    assert!(plan.bytes() <= 16 * 1024, "{plan:?}");
+                    assert!(plan.depth.is_multiple_of(plan.rows), "{plan:?}");
+                    assert_eq!(plan.together() * plan.rounds(), window.iter().product::<usize>() as u32);
+                    assert_eq!(plan.slots() * plan.together(), plan.pixels);
                 }
             }
         }
