@@ -133,7 +133,9 @@ fn layers() -> Value {
         });
     let threads = rayon::current_num_threads();
     println!("peak of one thread {:.0} GFLOP/s, {threads} threads", peak / 1e9);
-    println!("layer                    forward GFLOP/s (share)   backward GFLOP/s   burn: forward, backward   block at inference, burn");
+    println!(
+        "layer                    forward GFLOP/s (share)   backward GFLOP/s   burn: forward, backward   block at inference, burn"
+    );
     let mut measured = Vec::new();
     for shape in LAYERS {
         let (name, inputs, outputs, kernel, stride, [d, h, w]) = shape;
