@@ -9,7 +9,7 @@ use burn::{
         flex::{FlexTensor, Layout},
         tensor::FloatTensor,
     },
-    tensor::{Bytes, DType, Shape, Tensor},
+    tensor::{Bytes, DType, Device, Shape, Tensor},
 };
 
 use super::cpu::{
@@ -31,12 +31,18 @@ pub(super) fn infers(input: &Tensor<5>, weight: &Tensor<5>, bias: &Tensor<1>, co
     if device.is_autodiff() || !numbers || bias.dims() != [conv.outputs] || weight.device() != device {
         return false;
     }
-    match device.as_dispatch() {
-        DispatchDevice::Flex(_) => true,
-        #[cfg(feature = "wgpu")]
-        DispatchDevice::Cube(burn_cubecl::CubeDevice::Wgpu(_)) => super::gpu::runs(conv, epilogue),
-        _ => false,
-    }
+    matches!(device.as_dispatch(), DispatchDevice::Flex(_)) || infers_on_gpu(&device, conv, epilogue)
+}
+
+#[cfg(feature = "wgpu")]
+fn infers_on_gpu(device: &Device, conv: &Conv, epilogue: Epilogue) -> bool {
+    matches!(device.as_dispatch(), DispatchDevice::Cube(burn_cubecl::CubeDevice::Wgpu(_)))
+        && super::gpu::runs(conv, epilogue)
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn infers_on_gpu(_: &Device, _: &Conv, _: Epilogue) -> bool {
+    false
 }
 
 /// Operations at inference, without gradients.
