@@ -47,6 +47,14 @@ test('two hundred scans are listed, found, filtered, sorted, walked through and 
   await eventually(async () => assert.ok(!(await names(page)).some((name) => /scan 190/.test(name))));
   await page.fill('#list-search', '');
   await page.waitForFunction(() => document.querySelectorAll('[data-scan]').length === 199);
+  const before = await selected();
+  for (let step = 0; step < 20; step++) await page.keyboard.press('j');
+  await eventually(async () => assert.notEqual(await selected(), before));
+  // A line that keys lead to is brought into view.
+  await eventually(async () => assert.ok(await page.evaluate(() => {
+    const [line, list] = ['.row:has([aria-current])', '.list-body'].map((one) => document.querySelector(one).getBoundingClientRect());
+    return line.top >= list.top - 1 && line.bottom <= list.bottom + 1;
+  })));
 
   const [download] = await Promise.all([page.waitForEvent('download'), page.click('#save-csv')]);
   const lines = readFileSync(await download.path(), 'utf8').trim().split('\r\n');
