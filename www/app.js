@@ -160,7 +160,7 @@ function badge(state) {
   element.dataset.backend = backend.name ?? '';
   element.dataset.level = fault || modelFault ? 'fault' : phase === 'loading' ? 'wait' : 'good';
   element.title = fault?.message ?? modelFault?.message ?? backend.reason;
-  byId('engine-text').textContent = fault ? t('badge.fault') : modelFault ? t('badge.noModel') : phase === 'loading' ? t('badge.loading') : t('badge.good', { backend: backend.name === 'webgpu' ? 'WebGPU' : 'CPU' });
+  byId('engine-text').replaceChildren(...(fault ? [t('badge.fault')] : modelFault ? [t('badge.noModel')] : phase === 'loading' ? [t('badge.loading')] : [backend.name === 'webgpu' ? 'WebGPU' : 'CPU', h('span.badge-where', {}, t('badge.where'))]));
 }
 
 /** @param {string} words */

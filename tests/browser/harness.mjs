@@ -1,7 +1,7 @@
 /**
  * A real browser with the page in it, handled as a person does, and watched: every request and every error is kept.
  *
- * `cargo xtask test` sets the environment: `ICTUS_URL`, `ICTUS_CHROMIUM`, `ICTUS_TRAINER`, `ICTUS_SCRATCH`.
+ * `cargo xtask test` sets the environment: `ICTUS_URL`, `ICTUS_CHROMIUM`, `ICTUS_TRAINER`, `ICTUS_SCRATCH`, and `ICTUS_FIREFOX` where there is one.
  */
 import { AssertionError } from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -21,6 +21,8 @@ export const URL_OF_PAGE = need('ICTUS_URL');
 export const ORIGIN = new URL(URL_OF_PAGE).origin;
 const TRAINER = need('ICTUS_TRAINER');
 const SCRATCH = need('ICTUS_SCRATCH');
+/** Where a test that failed leaves what a person has to see. */
+export const OUTPUT = join(SCRATCH, 'output');
 /** The folder that `cargo xtask dist` makes. */
 export const SITE = need('ICTUS_SITE');
 

@@ -60,6 +60,29 @@ test('two hundred scans are listed, found, filtered, sorted, walked through and 
   assert.deepEqual(await opened.requestsSinceReady(), []);
 });
 
+test('the line that keys lead to is brought into view', { timeout }, async (t) => {
+  const opened = await openPage(t, { backend: 'cpu' });
+  const { page } = opened;
+  const drop = scratch(t);
+  for (let n = 10; n < 24; n++) copy(small(), join(drop, `scan ${n}.nii.gz`));
+  await opened.drop(drop);
+  await opened.answers(14);
+  const hidden = () => page.evaluate(() => {
+    const [line, list] = ['.row:has([aria-current])', '.list-body'].map((one) => document.querySelector(one)?.getBoundingClientRect());
+    return !line || line.top < list.top - 1 || line.bottom > list.bottom + 1;
+  });
+  for (const [key, presses] of [['j', 13], ['k', 13]]) {
+    for (let n = 0; n < presses; n++) await page.keyboard.press(key);
+    await page.waitForFunction((place) => document.querySelectorAll('[data-scan]')[place].matches(':has([aria-current])'), key === 'j' ? 13 : 0);
+    await eventually(async () => assert.equal(await hidden(), false, key));
+  }
+  // The scan after a removed one takes its place.
+  await page.keyboard.press('Delete');
+  await page.waitForFunction(() => document.querySelectorAll('[data-scan]').length === 13);
+  await eventually(async () => assert.equal(await hidden(), false));
+  assert.deepEqual(opened.errors, []);
+});
+
 test('what is cancelled says so, and can be tried again', { timeout }, async (t) => {
   const opened = await openPage(t, { backend: 'cpu' });
   const { page } = opened;

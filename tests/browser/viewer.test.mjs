@@ -183,3 +183,22 @@ test('the letters go round with pictures in which the head lies on one side or t
     await eventually(async () => assert.deepEqual(await letters(), edges));
   }
 });
+
+test('a window that is made lower still holds film, ladder and tools, and another scan is read from its finding on', { timeout }, async (t) => {
+  const opened = await openPage(t, { backend: 'cpu' });
+  const { page } = opened;
+  await page.setViewportSize({ width: 1280, height: 1400 });
+  await opened.drop(bleeding());
+  await opened.answers(1);
+  await opened.picture('axial');
+  await page.setViewportSize({ width: 1280, height: 700 });
+  await eventually(async () => assert.deepEqual(await page.evaluate(() => ['#film-axial', '#ladder', '.tools'].filter((part) => document.querySelector(part).getBoundingClientRect().bottom > innerHeight)), []));
+  const answer = page.locator('#answer');
+  await answer.evaluate((panel) => panel.scrollTo(0, panel.scrollHeight));
+  assert.ok(await answer.evaluate((panel) => panel.scrollTop) > 0);
+  await page.evaluate(() => document.querySelector('[data-sample]').click());
+  await opened.answers(2);
+  await page.locator('.row-open').nth(1).click();
+  await eventually(async () => assert.equal(await answer.evaluate((panel) => panel.scrollTop), 0));
+  assert.deepEqual(opened.errors, []);
+});

@@ -54,6 +54,8 @@ export class Answer {
     const shown = `${state.language} ${state.model?.sha256} ${state.backend.reason} ${hasOther(state, row)}`;
     if (row === this.#row && shown === this.#shown) return;
     const focused = this.root.contains(document.activeElement) ? document.activeElement?.id : '';
+    // Another scan is read from its finding on.
+    if (row?.key !== this.#row?.key) this.root.scrollTop = 0;
     this.#row = row;
     this.#shown = shown;
     this.root.replaceChildren(...(row ? this.#content(row, state) : []));

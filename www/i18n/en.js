@@ -27,7 +27,7 @@ export const en = {
   'badge.fault': 'Cannot start',
   'badge.noModel': 'No network',
   'badge.loading': 'Loading',
-  'badge.good': '{backend}, on this machine',
+  'badge.where': ', on this machine',
   'badge.gpuLost': 'The GPU failed. The CPU goes on.',
   'fault.selfTest': 'This browser computes something else with the network than it should (difference {difference}), so it would answer wrongly. Slices can be viewed, but not answered.',
 

@@ -33,7 +33,7 @@ export const it = {
   'badge.fault': 'Non si avvia',
   'badge.noModel': 'Nessuna rete',
   'badge.loading': 'Caricamento',
-  'badge.good': '{backend}, su questo computer',
+  'badge.where': ', su questo computer',
   'badge.gpuLost': 'La GPU ha ceduto. Continua la CPU.',
   'fault.selfTest': 'Con la rete questo browser calcola qualcosa di diverso dal dovuto (differenza {difference}), quindi risponderebbe in modo sbagliato. Le sezioni si possono guardare, ma non avere risposta.',
 

@@ -45,7 +45,7 @@ export function pageOf(row, model, keySlices) {
   return h('article.sheet-a4', { 'data-scan-printed': row.name },
     h('header', {}, h('strong', {}, 'ictus'), h('span', {}, t('notDevice'))),
     h('h1', {}, row.name),
-    h('p.quiet', {}, [t('slices', { n: row.slices }), row.kind && t(`kind.${row.kind}`), row.synthetic && t('synthetic'), t('print.made', { when: new Date().toLocaleString(document.documentElement.lang) })].filter(Boolean).join(' · ')),
+    h('p.quiet', {}, [t('slices', { n: row.slices }), row.kind && t(`kind.${row.kind}`), row.synthetic && t('synthetic'), t('print.made', { when: new Date().toLocaleString(document.documentElement.lang, { dateStyle: 'long', timeStyle: 'short' }) })].filter(Boolean).join(' · ')),
     h('h2.finding', {}, h(`span.mark.mark-${kind}`, {}), t(`finding.${kind}`), probability === null ? null : h('span.print-percent', {}, percent(probability))),
     h('p', {}, kind === 'refused' ? (row.refusal?.message ?? '') : t(`finding.${kind}.text`)),
     answered ? h('div.print-evidence', {}, gauge(probability, finding, lower, upper), frequencies(finding, lower, upper)) : null,
@@ -68,7 +68,7 @@ export function scores(slices, here = -1) {
   if (slices.length === 0) return null;
   const wide = 100 / slices.length;
   return h('figure.print-scores', {}, svg('svg', { viewBox: '0 0 100 12', preserveAspectRatio: 'none', 'aria-hidden': 'true' },
-    ...slices.flatMap(({ probability }, z) => (probability === null ? [] : [
+    ...slices.flatMap(({ probability }, z) => (probability === null ? [svg('rect', { x: z * wide, y: 11.5, width: wide * 0.85, height: 0.5, class: 'score-room' })] : [
       svg('rect', { x: z * wide, y: 0, width: wide * 0.85, height: 12, class: 'score-room' }),
       svg('rect', { x: z * wide, y: 12 - 12 * probability, width: wide * 0.85, height: 12 * probability, class: isSuspicious(probability) ? 'score-high' : 'score-low' }),
     ])), ...(here < 0 ? [] : [svg('rect', { x: here * wide, y: 0, width: wide * 0.85, height: 12, class: 'score-here' })])), h('figcaption', {}, t('print.scores')));

@@ -129,7 +129,7 @@ export class Film {
     context.lineTo(right, bottom);
     context.lineTo(right, bottom - 5);
     context.stroke();
-    context.font = '11px system-ui, sans-serif';
+    context.font = `11px ${getComputedStyle(canvas).fontFamily}`;
     context.textAlign = 'right';
     context.fillText('5 cm', right, bottom - 9);
   }

@@ -1,6 +1,7 @@
 import { h } from '../dom.js';
 import { percent, t, translate } from '../i18n/i18n.js';
 import { Film } from './film.js';
+import { stepOf } from '../worklist/worklist.js';
 import { fromCentre, sidesOf, spacing } from './geometry.js';
 import { wireGestures, wireWheel } from './gestures.js';
 import { Ladder } from './ladder.js';
@@ -427,5 +428,5 @@ function pane(name) {
 function waiting(row) {
   if (row.outcome === 'refused') return t('film.refused');
   if (row.outcome === 'cancelled') return t('state.cancelled');
-  return row.outcome === 'waiting' ? t('film.waiting', { n: row.slices }) : t('step.read');
+  return row.outcome === 'waiting' ? t('film.waiting', { n: row.slices }) : stepOf(row);
 }

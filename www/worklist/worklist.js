@@ -30,6 +30,8 @@ export class WorkList {
   #language = '';
   /** Keys as they are listed now. */
   #listed = '';
+  /** @type {string|null} Key of the line that was last brought into view. */
+  #revealed = null;
   #aside = '';
 
   /**
@@ -48,6 +50,7 @@ export class WorkList {
     this.list = h('ul.rows', { id: 'rows' });
     this.none = h('p.quiet.list-none', { 'data-t': 'list.none' });
     this.aside = h('details.aside', { id: 'aside' });
+    this.body = h('div.list-body', {}, this.list, this.none, this.aside);
     this.cancelAll = h('button.button.small', { type: 'button', id: 'cancel-all', 'data-t': 'list.cancelAll', onclick: () => actions.cancelAll() });
     this.exports = [
       h('button.button.small', { type: 'button', id: 'save-all', 'data-t': 'list.json', 'data-t-title': 'list.json.title', onclick: () => actions.exportAll() }),
@@ -56,7 +59,7 @@ export class WorkList {
     ];
     root.append(
       h('div.list-head', {}, h('div.list-title', {}, h('h2', { 'data-t': 'list' }), this.summary), this.arrange),
-      h('div.list-body', {}, this.list, this.none, this.aside),
+      this.body,
       h('div.list-foot', {},
         h('button.button.small', { type: 'button', 'data-choose': 'files', 'data-t': 'list.addFiles' }), h('button.button.small', { type: 'button', 'data-choose': 'folder', 'data-t': 'list.addFolder' }),
         this.cancelAll, ...this.exports),
@@ -119,6 +122,20 @@ export class WorkList {
       if (focused instanceof HTMLElement && focused !== document.activeElement && this.list.contains(focused)) focused.focus({ preventScroll: true });
     }
     this.none.hidden = listed.length > 0 || state.rows.length === 0;
+    if (state.selected !== this.#revealed) this.#reveal(state.selected);
+  }
+
+  /**
+   * Brings a line into view that was selected from elsewhere; the page itself stays where it is.
+   *
+   * @param {string|null} key
+   */
+  #reveal(key) {
+    this.#revealed = key;
+    const line = this.#lines.get(key ?? '')?.element.getBoundingClientRect();
+    if (!line) return;
+    const { left, right, top, bottom } = this.body.getBoundingClientRect();
+    this.body.scrollBy(Math.min(0, line.left - left) || Math.max(0, line.right - right), Math.min(0, line.top - top) || Math.max(0, line.bottom - bottom));
   }
 
   /**

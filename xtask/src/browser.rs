@@ -7,7 +7,7 @@ use crate::process::{self, cargo};
 use crate::progress;
 use crate::serve::{self, Site};
 use crate::setup::wasm_target::WasmTarget;
-use crate::setup::{browser, node};
+use crate::setup::{browser, firefox, node};
 use crate::test::Tally;
 use crate::wasm::{self, Engine};
 use crate::workspace::Workspace;
@@ -24,7 +24,9 @@ const BASE: &str = "/some/path/";
 pub(crate) fn test(workspace: &Workspace, only: Option<&str>) -> Result<(Tally, bool)> {
     let files = files(workspace, ".test.mjs")?;
     let tap = workspace.target.join("browser-tests.tap");
+    let firefox = firefox::ready().inspect_err(|error| println!("NOT TESTED in Firefox: {error}")).ok();
     let whole = with_page(workspace, &Engine::ALL, |command| {
+        command.envs(firefox.map(|path| (firefox::VARIABLE, path)));
         command.args(["--test", "--test-concurrency=1", "--test-reporter=spec", "--test-reporter-destination=stdout"]);
         command.arg("--test-reporter=tap").arg(format!("--test-reporter-destination={}", tap.display()));
         if let Some(pattern) = only {

@@ -2,6 +2,7 @@
 
 mod apt;
 pub(crate) mod browser;
+pub(crate) mod firefox;
 pub(crate) mod linters;
 pub(crate) mod node;
 pub(crate) mod vulkan;
