@@ -150,13 +150,16 @@ proptest! {
         let channels = shape[1];
         let input = normal.tensor(shape, &device) + mean;
         let [gamma, beta] = [normal.tensor([channels], &device), normal.tensor([channels], &device)];
+        let [n, c, d, h, w] = shape;
+        let weighting = normal.tensor([n, c, d / window[0], h / window[1], w / window[2]], &device);
         let run = |normalise: Normalise| {
             let mut norm = BatchNormConfig::new(channels).init(&device.clone().autodiff());
             norm.gamma = norm.gamma.map(|_| Tensor::from_inner(gamma.clone()).require_grad());
             norm.beta = norm.beta.map(|_| Tensor::from_inner(beta.clone()).require_grad());
             let input = Tensor::from_inner(input.clone()).require_grad();
             let output = normalise(&norm, input.clone(), window);
-            let weighted = output.clone() * output.clone();
+            // Without weights, a channel that ReLU nowhere cuts has no gradient but rounding.
+            let weighted = output.clone() * output.clone() * Tensor::from_inner(weighting.clone());
             let gradients = weighted.sum().backward();
             (
                 [output.inner(), input.grad(&gradients).expect("a gradient")],

@@ -60,7 +60,7 @@ export class Answer {
     this.#shown = shown;
     this.root.replaceChildren(...(row ? this.#content(row, state) : []));
     this.root.dataset.outcome = row?.outcome ?? '';
-    if (focused) document.getElementById(focused)?.focus();
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   }
 
   /**
