@@ -1,5 +1,6 @@
 /** Two answers beside each other: of two models, and of two scans. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { furthestSlice, linked, partners, points } from '../../www/compare/partners.js';
@@ -39,7 +40,8 @@ test('answers are compared in whole points, and only where both are answers', ()
 });
 
 test('two models on one scan: both answers, both ladders and the difference, and the first answer is as it was', { timeout }, async (t) => {
-  const opened = await openPage(t, { backend: 'cpu' });
+  const [first] = JSON.parse(readFileSync(new URL('../../www/models/models.json', import.meta.url), 'utf8'));
+  const opened = await openPage(t, { backend: 'cpu', route: (context) => context.route('**/models/models.json', (route) => route.fulfill({ json: [first] })) });
   const { page } = opened;
   await opened.drop(bleeding());
   const [before] = await opened.answers();
