@@ -75,10 +75,10 @@ pub(crate) fn dist(workspace: &Workspace, arguments: &DistArguments) -> Result<(
     for (compression, ending) in [("brotli", ".br"), ("gzip", ".gz")] {
         let visit = visit(&files, ending);
         progress::stage(format_args!(
-            "a first visit takes {} with {compression}, {} more where WebGPU is used; one that comes back asks for {} at most",
+            "a first visit takes {} with {compression}, {} more where WebGPU is used; one that comes back asks for {} bytes at most",
             megabytes(visit.first),
             megabytes(visit.gpu),
-            megabytes(visit.again)
+            visit.again
         ));
     }
     Ok(())
