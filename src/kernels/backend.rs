@@ -67,10 +67,7 @@ impl Inference for Flex {
             Some(values(&bias.to_contiguous())),
             epilogue,
         );
-        match epilogue {
-            Epilogue::Store => tensor(output, conv.output_shape()),
-            Epilogue::ReluPool(window) => tensor(output, pooled(conv.output_shape(), window)),
-        }
+        tensor(output, inferred(&conv, epilogue))
     }
 }
 
@@ -134,8 +131,16 @@ impl Kernels for Flex {
     }
 }
 
+/// Shape of what [`Inference::infer`] gives.
+pub(super) fn inferred(conv: &Conv, epilogue: Epilogue) -> [usize; 5] {
+    match epilogue {
+        Epilogue::Store => conv.output_shape(),
+        Epilogue::ReluPool(window) => pooled(conv.output_shape(), window),
+    }
+}
+
 /// Shape after pooling.
-pub(super) fn pooled([n, c, d, h, w]: [usize; 5], [depth, height, width]: [usize; 3]) -> [usize; 5] {
+fn pooled([n, c, d, h, w]: [usize; 5], [depth, height, width]: [usize; 3]) -> [usize; 5] {
     [n, c, d / depth, h / height, w / width]
 }
 

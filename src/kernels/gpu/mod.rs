@@ -10,7 +10,7 @@ use burn_cubecl::{kernel::into_contiguous, ops::numeric::empty_device_contiguous
 
 use self::plan::Plan;
 use super::{
-    backend::{Inference, pooled},
+    backend::{Inference, inferred},
     cpu::{conv::Conv, correlation::Epilogue},
 };
 
@@ -32,10 +32,7 @@ impl Inference for Cube {
 }
 
 fn run(input: CubeTensor, weight: CubeTensor, bias: CubeTensor, conv: &Conv, epilogue: Epilogue) -> CubeTensor {
-    let shape = match epilogue {
-        Epilogue::Store => conv.output_shape(),
-        Epilogue::ReluPool(window) => pooled(conv.output_shape(), window),
-    };
+    let shape = inferred(conv, epilogue);
     let [input, weight, bias] = [input, weight, bias].map(into_contiguous);
     let (client, device, dtype) = (input.client.clone(), input.device.clone(), input.dtype());
     let output = empty_device_contiguous_dtype(client, device, shape.into(), dtype);
