@@ -16,18 +16,36 @@ const APPLICATIONS: [&str; 3] = [
 ];
 
 pub(crate) fn ready() -> Result<PathBuf> {
-    if let Some(named) = env::var_os(VARIABLE) {
-        return Ok(named.into());
+    let known = Known { variable: VARIABLE, names: &NAMES, applications: &APPLICATIONS, package: "chromium" };
+    known.ready("Chrome or Chromium")
+}
+
+/// Where a browser may be, and the package that brings it.
+pub(super) struct Known {
+    /// Environment variable that names the one to use.
+    pub(super) variable: &'static str,
+    pub(super) names: &'static [&'static str],
+    pub(super) applications: &'static [&'static str],
+    pub(super) package: &'static str,
+}
+
+impl Known {
+    /// The browser, installed where it is missing.
+    pub(super) fn ready(&self, what: &'static str) -> Result<PathBuf> {
+        let Self { variable, names, applications, package } = *self;
+        if let Some(named) = env::var_os(variable) {
+            return Ok(named.into());
+        }
+        let application = || applications.iter().map(PathBuf::from).find(|path: &PathBuf| Path::exists(path));
+        let installed = || find(names).or_else(application);
+        if let Some(browser) = installed() {
+            return Ok(browser);
+        }
+        apt::install(what, &[package])?;
+        installed().ok_or_else(|| Error::Missing {
+            what,
+            why: format!("the package brought no `{package}`"),
+            remedy: format!("install {what} and set {variable} to its path"),
+        })
     }
-    let installed =
-        || find(&NAMES).or_else(|| APPLICATIONS.iter().map(PathBuf::from).find(|path: &PathBuf| Path::exists(path)));
-    if let Some(browser) = installed() {
-        return Ok(browser);
-    }
-    apt::install("a browser for the tests", &["chromium"])?;
-    installed().ok_or_else(|| Error::Missing {
-        what: "a Chromium browser",
-        why: "the package brought no `chromium`".into(),
-        remedy: format!("install Chrome or Chromium and set {VARIABLE} to its path"),
-    })
 }

@@ -1,9 +1,7 @@
 //! A Firefox, in which the page is tried as well where there can be one.
 
-use super::apt;
-use crate::error::{Error, Result};
-use crate::process::find;
-use std::env;
+use super::browser::Known;
+use crate::error::Result;
 use std::path::{Path, PathBuf};
 
 /// Names the Firefox to use, instead of one that is looked for.
@@ -15,19 +13,6 @@ const APPLICATIONS: [&str; 2] =
 const SNAP: &str = "/snap/bin/firefox";
 
 pub(crate) fn ready() -> Result<PathBuf> {
-    if let Some(named) = env::var_os(VARIABLE) {
-        return Ok(named.into());
-    }
     let names = if Path::new(SNAP).exists() { &NAMES[..1] } else { &NAMES[..] };
-    let installed =
-        || find(names).or_else(|| APPLICATIONS.iter().map(PathBuf::from).find(|path: &PathBuf| Path::exists(path)));
-    if let Some(browser) = installed() {
-        return Ok(browser);
-    }
-    apt::install("Firefox for the tests", &["firefox-esr"])?;
-    installed().ok_or_else(|| Error::Missing {
-        what: "Firefox",
-        why: "the package brought no `firefox-esr`".into(),
-        remedy: format!("install Firefox and set {VARIABLE} to its path"),
-    })
+    Known { variable: VARIABLE, names, applications: &APPLICATIONS, package: "firefox-esr" }.ready("Firefox")
 }
