@@ -27,7 +27,7 @@ pub fn answer(scan: &Scan, input: &NetworkInput, logits: &Logits, calibration: &
         .iter()
         .enumerate()
         .map(|(position, source)| {
-            let index = input.slice_of(position);
+            let index = shown_on(input, logits, position);
             let logit = index.and_then(|z| logits.slices.get(z));
             SliceReport {
                 position,
@@ -41,6 +41,12 @@ pub fn answer(scan: &Scan, input: &NetworkInput, logits: &Logits, calibration: &
         })
         .collect();
     Answer { probability, finding: calibration.finding(probability), slices }
+}
+
+/// The slice of the input that speaks for slice `z` of the volume: the most suspicious one of those that show it.
+pub(super) fn shown_on(input: &NetworkInput, logits: &Logits, z: usize) -> Option<usize> {
+    let logit = |index: &usize| logits.slices.get(*index).copied().unwrap_or(f32::NEG_INFINITY);
+    input.slices_of(z).max_by(|a, b| logit(a).total_cmp(&logit(b)))
 }
 
 /// Row and column of the largest evidence on slice `z` of the input, in cells of the map that touch the brain: the network
@@ -116,6 +122,7 @@ mod tests {
             slab_mm: None,
             alignment: Alignment { x0: 0.0, y0: 0.0, xx: 1.0, xy: 0.0, yx: 0.0, yy: 1.0 },
             brain_median_hu: 35.0,
+            contrast_gain: 1.0,
         };
         let logits = Logits {
             patient: 0.0,

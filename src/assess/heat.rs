@@ -1,6 +1,6 @@
 //! The evidence map of a slice, painted on the pixels of that slice.
 
-use super::answer::{peak, place};
+use super::answer::{peak, place, shown_on};
 use crate::network::Logits;
 use crate::preprocess::NetworkInput;
 
@@ -19,7 +19,7 @@ pub fn heat(
     probability: f32,
     [rows, columns]: [usize; 2],
 ) -> Option<Vec<u8>> {
-    let index = input.slice_of(z)?;
+    let index = shown_on(input, logits, z)?;
     let (cells, mask) = (cells_of(input, logits, index, probability)?, mask_of(input, index)?);
     let [_, map_rows, map_columns] = logits.evidence_shape;
     let (across, down) = (map_columns as f32 / mask.columns as f32, map_rows as f32 / mask.rows as f32);
@@ -39,7 +39,7 @@ pub fn heat(
 
 /// The place of most evidence on slice `z` of the volume, `[x, y]` in pixels of the volume.
 pub fn brightest(input: &NetworkInput, logits: &Logits, z: usize) -> Option<[f32; 2]> {
-    let (row, column) = peak(input, logits, input.slice_of(z)?)?;
+    let (row, column) = peak(input, logits, shown_on(input, logits, z)?)?;
     let (x, y) = place(input, logits.evidence_shape, row, column);
     Some([x, y])
 }
@@ -105,6 +105,7 @@ mod tests {
             slab_mm: None,
             alignment,
             brain_median_hu: 35.0,
+            contrast_gain: 1.0,
         };
         let evidence = vec![0.0, 0.0, 0.0, 0.0, -4.0, -4.0, -4.0, 6.0];
         let logits = Logits { patient: 0.0, slices: vec![0.0, 6.0], evidence, evidence_shape: [2, 2, 2] };

@@ -61,6 +61,20 @@ pub struct PreprocessConfig {
     pub max_slices: usize,
     /// Millimetres from the lowest to the highest slice of a usual head scan, for thin series of unknown spacing.
     pub usual_coverage_mm: f32,
+    /// Slices on which a brain is seen where they are as thick as usual. A series of unknown spacing that shows it on half as
+    /// many again or more is thin, and is merged to about this number. Not looked at if not given.
+    #[serde(default)]
+    pub brain_slices: Option<f32>,
+    /// Series with slices further apart than this (millimetres) get interpolated ones between them, about
+    /// [`PreprocessConfig::slab_mm`] apart. Left as they are if not given.
+    #[serde(default)]
+    pub thick_slice_mm: Option<f32>,
+    /// Bounds of the contrast of the brain, in Hounsfield units: the values of an input with more or less are scaled (see
+    /// [`NetworkInput::contrast_gain`]), so that a window unlike any in the training data matters less. Never scaled if not given.
+    ///
+    /// [`NetworkInput::contrast_gain`]: super::NetworkInput::contrast_gain
+    #[serde(default)]
+    pub contrast_hu: Option<[f32; 2]>,
 }
 
 /// What the search for the mirror axis compares.
@@ -87,7 +101,8 @@ impl PreprocessConfig {
     pub(crate) fn fault(&self) -> Option<&'static str> {
         let share = |value: f32| (0.0..=1.0).contains(&value);
         let hounsfield = [self.window_low_hu, self.window_high_hu, self.bone_hu, self.tissue_hu, self.vertex_hu];
-        let lengths = [self.rim_cut_px, self.blur, self.thin_slice_mm, self.slab_mm, self.usual_coverage_mm];
+        let thick = self.thick_slice_mm.unwrap_or(self.slab_mm);
+        let lengths = [self.rim_cut_px, self.blur, self.thin_slice_mm, self.slab_mm, self.usual_coverage_mm, thick];
         if !VERSIONS.contains(&self.version) {
             Some("the preprocessing is of a version that this program does not know")
         } else if [self.rows, self.columns].iter().any(|side| !(16..=512).contains(side)) {
@@ -108,6 +123,10 @@ impl PreprocessConfig {
             Some("the preprocessing has a fraction that is none")
         } else if lengths.iter().any(|length| !(0.0..=1000.0).contains(length)) || self.slab_mm <= 0.0 {
             Some("the preprocessing has a length out of proportion")
+        } else if self.brain_slices.is_some_and(|slices| !(4.0..=256.0).contains(&slices)) {
+            Some("the preprocessing takes a brain to be seen on a number of slices out of proportion")
+        } else if self.contrast_hu.is_some_and(|[low, high]| !(0.5 <= low && low <= high && high <= 100.0)) {
+            Some("the preprocessing scales the brain to a contrast that is none")
         } else if !(0.0..=180.0).contains(&self.max_rotation_degrees) {
             Some("the preprocessing turns the head out of proportion")
         } else {
@@ -141,10 +160,13 @@ impl Default for PreprocessConfig {
             turn_pictures: true,
             brain_fraction: 0.72 * 0.86,
             blur: 0.4,
-            thin_slice_mm: 2.5,
+            thin_slice_mm: 3.4,
             slab_mm: 5.0,
             max_slices: 72,
             usual_coverage_mm: 160.0,
+            brain_slices: Some(25.0),
+            thick_slice_mm: Some(7.4),
+            contrast_hu: Some([4.8, 7.0]),
         }
     }
 }

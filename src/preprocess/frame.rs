@@ -86,28 +86,47 @@ fn bone_threshold(scale: ValueScale, config: &PreprocessConfig) -> f32 {
 /// Groups the slices of a thin series to slabs of about [`PreprocessConfig::slab_mm`], evenly; one slice each otherwise.
 pub(super) fn slabs(volume: &Volume, config: &PreprocessConfig) -> Vec<Range<usize>> {
     let slices = volume.slices();
-    let spacing = match volume.spacing.slice_mm {
-        Some(spacing) if spacing > 0.0 => spacing,
-        _ if slices > config.max_slices => config.usual_coverage_mm / slices as f32,
-        _ => config.slab_mm,
+    let spacing = match stated_spacing(volume) {
+        Some(spacing) => spacing,
+        None if slices > config.max_slices => config.usual_coverage_mm / slices as f32,
+        None => config.slab_mm,
     };
     let merged = if spacing > config.thin_slice_mm { 1.0 } else { (config.slab_mm / spacing).round().max(1.0) };
-    let count = ((slices as f32 / merged).round() as usize).clamp(1, slices);
+    merge(slices, merged)
+}
+
+/// Groups slices evenly, about `merged` a slab.
+pub(super) fn merge(slices: usize, merged: f32) -> Vec<Range<usize>> {
+    let count = ((slices as f32 / merged).round() as usize).clamp(1, slices.max(1));
     (0..count).map(|slab| slab * slices / count..(slab + 1) * slices / count).collect()
 }
+
+/// Distance of the slices in millimetres, where the file states one.
+pub(super) fn stated_spacing(volume: &Volume) -> Option<f32> {
+    volume.spacing.slice_mm.filter(|spacing| *spacing > 0.0)
+}
+
+/// What a picture shows as white is taken to be, in Hounsfield units, before it is averaged with other slices: a mean of the brain and of
+/// the upper end of a window would look like blood.
+const BONE_HU: f32 = 1000.0;
 
 /// The mean of the slices of a slab; a single one is borrowed.
 fn slab_mean<'a>(volume: &'a Volume, slab: Range<usize>, mean: &'a mut Vec<f32>) -> &'a [f32] {
     if slab.len() == 1 {
         return volume.slice(slab.start).unwrap_or_default();
     }
+    let white = match volume.scale {
+        // Half a grey level below the end.
+        ValueScale::Windowed { level, width } => level + width * (0.5 - 0.5 / 255.0),
+        ValueScale::Hounsfield | ValueScale::Unknown => f32::INFINITY,
+    };
     let weight = 1.0 / slab.len() as f32;
     mean.clear();
     mean.resize(volume.rows() * volume.columns(), 0.0);
     for slice in slab.filter_map(|z| volume.slice(z)) {
         for (sum, &value) in mean.iter_mut().zip(slice) {
             // Metal and padding values would outweigh their neighbours.
-            *sum += weight * clip(value, -1024.0, 3071.0);
+            *sum += weight * if value >= white { BONE_HU } else { clip(value, -1024.0, 3071.0) };
         }
     }
     mean

@@ -82,7 +82,8 @@ impl Head {
             } else if ventricle {
                 8.0
             } else {
-                34.0
+                // Grey and white matter.
+                34.0 + 4.0 * (x / 7.0).sin() * (y / 9.0).cos()
             };
         let (bone, scalp, air) = (900.0, 40.0 + self.offset, -1000.0);
         brain + step(0.0) * (bone - brain) + step(7.0) * (scalp - bone) + step(13.0) * (air - scalp)
@@ -153,8 +154,8 @@ proptest! {
         let head = Head { degrees, pixel_mm, clot: true, ..Head::default() };
         let input = head.prepare();
         let area = input.shape[1] * input.shape[2];
-        let slice = input.slice_of(5).unwrap();
-        let bright: Vec<usize> = (0..area).filter(|&at| input.hounsfield[slice * area + at] > 22.0).collect();
+        let slice = input.slices_of(5).next().unwrap();
+        let bright: Vec<usize> = (0..area).filter(|&at| input.hounsfield[slice * area + at] > 22.0 * input.contrast_gain).collect();
         let mean = |axis: fn(usize, usize) -> usize| {
             bright.iter().map(|&at| axis(at, input.shape[2]) as f32).sum::<f32>() / bright.len() as f32
         };

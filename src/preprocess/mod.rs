@@ -1,6 +1,6 @@
 //! Volume to network input: skull strip, in-plane alignment, centring and resampling.
 //!
-//! A scan goes through four steps, a file each:
+//! A scan goes through five steps, a file each:
 //!
 //! | step | what it does |
 //! |---|---|
@@ -9,12 +9,16 @@
 //! | `align` | finds the one rotation and shift under which the brain is its own mirror image, and its size |
 //! | `resample` | blurs within the mask and samples the aligned grid, relative to the median of the brain |
 //!
-//! Neither pixel size nor slice spacing has to be known: the area of the brain sets the scale. Everything is plain `f32`
+//! | `even` | interpolates slices that lie far apart, and brings an unusual contrast of the brain within bounds |
+//!
+//! Neither pixel size nor slice spacing has to be known: the area of the brain sets the scale, and the number of slices that
+//! show it tells a thin series. Everything is plain `f32`
 //! and integer arithmetic in a fixed order, so that the trainer, the command line and the page see the same input.
 
 mod align;
 mod config;
 mod distance;
+mod even;
 mod figure;
 mod frame;
 #[cfg(test)]
@@ -26,6 +30,7 @@ mod resample;
 mod strip;
 
 pub use config::{PreprocessConfig, Symmetry};
+pub use even::limit_contrast;
 pub use figure::contact_sheet;
 
 use crate::report::Warning;
@@ -44,7 +49,8 @@ pub struct NetworkInput {
     pub shape: [usize; 3],
     /// Slices of the volume that were kept, bottom to top.
     pub slices: Range<usize>,
-    /// Slices of the volume that each slice of the input averages: one each, or several of a thin-slice series.
+    /// Slices of the volume that each slice of the input shows: one each, several of a thin series, which it averages, or one of
+    /// a thick series, which several of the input share.
     pub slabs: Vec<Range<usize>>,
     /// Distance between neighbouring slices of the input in millimetres, where the file states it.
     pub slab_mm: Option<f32>,
@@ -52,12 +58,15 @@ pub struct NetworkInput {
     pub alignment: Alignment,
     /// Median of the brain in Hounsfield units.
     pub brain_median_hu: f32,
+    /// What [`NetworkInput::hounsfield`] was multiplied by, so that the contrast of the brain is within [`PreprocessConfig::contrast_hu`].
+    pub contrast_gain: f32,
 }
 
 impl NetworkInput {
-    /// The slice of the input that shows slice `z` of the volume, or `None` where too little brain was seen there.
-    pub fn slice_of(&self, z: usize) -> Option<usize> {
-        self.slabs.iter().position(|slab| slab.contains(&z))
+    /// The slices of the input that show slice `z` of the volume: none where too little brain was seen there.
+    pub fn slices_of(&self, z: usize) -> impl Iterator<Item = usize> {
+        let showing = self.slabs.iter().enumerate().filter(move |(_, slab)| slab.contains(&z));
+        showing.map(|(index, _)| index)
     }
 }
 
@@ -236,24 +245,23 @@ pub fn prepare(volume: &Volume, config: &PreprocessConfig) -> Result<NetworkInpu
 /// # Errors
 /// [`PreprocessError`] if no brain is found or too little of it.
 pub fn prepare_stages(volume: &Volume, config: &PreprocessConfig) -> Result<Preparation, PreprocessError> {
-    let slabs = frame::slabs(volume, config);
-    if slabs.len() > MOST_SLABS {
-        return Err(PreprocessError::TooManySlices { slices: volume.slices(), slabs: slabs.len(), most: MOST_SLABS });
+    let slices = volume.slices();
+    let mut found = Found::on(volume, frame::slabs(volume, config), config)?;
+    if let (None, Some(usual)) = (frame::stated_spacing(volume), config.brain_slices) {
+        let times = found.kept(config).len() as f32 / usual;
+        if times >= 1.5 {
+            let merged = times.round() * slices as f32 / found.frame.slabs.len() as f32;
+            found = Found::on(volume, frame::merge(slices, merged), config)?;
+        }
     }
-    let frame = frame::Frame::new(volume, slabs, config);
+    let kept = found.kept(config);
+    let Found { frame, strip, brain_area } = found;
     let slabs = frame.slabs.len();
-    let strip = strip::strip(&frame, config).ok_or(PreprocessError::NoBrain { slices: volume.slices() })?;
-    let brain_area = mean_of_largest(&strip.areas, 3);
-    let large = |fraction: f32| {
-        let areas = &strip.areas;
-        (0..slabs).filter(move |&slab| areas[slab] as f32 > fraction * brain_area)
-    };
-    let kept = large(config.keep_fraction).min().unwrap_or(0)..large(config.keep_fraction).max().map_or(0, |z| z + 1);
     if kept.len() < config.min_slices {
         return Err(PreprocessError::TooFewSlices { slices: slabs, kept: kept.len(), needed: config.min_slices });
     }
     let mask = strip.cut_rim(&frame, kept.clone(), config.rim_cut_px);
-    let core: Vec<usize> = large(config.core_fraction).collect();
+    let core: Vec<usize> = larger_than(&strip.areas, config.core_fraction * brain_area).collect();
     let median = resample::masked_median(&frame, &mask, &core, config);
     let axis = align::mirror_axis(&frame, &mask, kept.clone(), &core, median, config)
         .ok_or(PreprocessError::NoBrain { slices: volume.slices() })?;
@@ -262,16 +270,19 @@ pub fn prepare_stages(volume: &Volume, config: &PreprocessConfig) -> Result<Prep
     let grid = resample::Grid::new(axis, scale, config);
     let (hounsfield, resampled_mask) = resample::resample(&frame, &mask, kept.clone(), median, &grid, config);
     let slabs_kept = frame.slabs[kept.clone()].to_vec();
-    let input = NetworkInput {
+    let mut input = NetworkInput {
         hounsfield,
         mask: resampled_mask,
         shape: [kept.len(), config.rows, config.columns],
         slices: slabs_kept.first().map_or(0, |slab| slab.start)..slabs_kept.last().map_or(0, |slab| slab.end),
         slabs: slabs_kept,
-        slab_mm: volume.spacing.slice_mm.map(|spacing| spacing * volume.slices() as f32 / slabs as f32),
+        slab_mm: frame::stated_spacing(volume).map(|spacing| spacing * slices as f32 / slabs as f32),
         alignment: grid.to_volume(&frame),
         brain_median_hu: median,
+        contrast_gain: 1.0,
     };
+    limit_contrast(&mut input, config);
+    even::thickness(&mut input, config);
     let bone = strip.bone_distance2.iter().map(|&distance| distance == 0).collect();
     let stages = Stages {
         shape: [slabs, frame.rows, frame.columns],
@@ -287,6 +298,37 @@ pub fn prepare_stages(volume: &Volume, config: &PreprocessConfig) -> Result<Prep
         scale,
     };
     Ok(Preparation { input, stages })
+}
+
+/// The brain in the working frame.
+struct Found {
+    frame: frame::Frame,
+    strip: strip::Strip,
+    /// Pixels of the brain where it is largest.
+    brain_area: f32,
+}
+
+impl Found {
+    fn on(volume: &Volume, slabs: Vec<Range<usize>>, config: &PreprocessConfig) -> Result<Self, PreprocessError> {
+        let slices = volume.slices();
+        if slabs.len() > MOST_SLABS {
+            return Err(PreprocessError::TooManySlices { slices, slabs: slabs.len(), most: MOST_SLABS });
+        }
+        let frame = frame::Frame::new(volume, slabs, config);
+        let strip = strip::strip(&frame, config).ok_or(PreprocessError::NoBrain { slices })?;
+        let brain_area = mean_of_largest(&strip.areas, 3);
+        Ok(Self { frame, strip, brain_area })
+    }
+
+    /// Slabs from the lowest to the highest with enough brain.
+    fn kept(&self, config: &PreprocessConfig) -> Range<usize> {
+        let large = || larger_than(&self.strip.areas, config.keep_fraction * self.brain_area);
+        large().min().unwrap_or(0)..large().max().map_or(0, |z| z + 1)
+    }
+}
+
+fn larger_than(areas: &[usize], least: f32) -> impl Iterator<Item = usize> {
+    areas.iter().enumerate().filter(move |(_, area)| **area as f32 > least).map(|(slab, _)| slab)
 }
 
 fn mean_of_largest(areas: &[usize], count: usize) -> f32 {

@@ -55,6 +55,7 @@ fn real_scans_agree_with_the_reference_study() {
         follow_fraction: 1.0,
         max_rotation_degrees: 30.0,
         rim_cut_px: 1.0,
+        contrast_hu: None,
         ..PreprocessConfig::default()
     };
     let mut differences = Vec::new();

@@ -117,7 +117,7 @@ impl Card<'_> {
              | file | {bytes} bytes, SHA-256 `{}` |\n\
              | answers | is there intracranial haemorrhage on this non-contrast head CT, how likely, on which slices, where |\n\
              | network | compact 3D CNN, any number of slices of {} x {} pixels, {parameters} parameters, {:.2} GFLOP for 28 slices |\n\
-             | input | brain only, aligned on its mirror axis, Hounsfield units relative to the brain's median (preprocessing version {}) |\n\
+             | input | brain only, aligned on its mirror axis, Hounsfield units relative to the brain's median (preprocessing version {}){} |\n\
              | licence | {} |\n\n",
             header.name,
             header.version,
@@ -126,6 +126,9 @@ impl Card<'_> {
             header.input_shape[2],
             flop as f64 / 1e9,
             header.preprocess.version,
+            header.preprocess.contrast_hu.map_or_else(String::new, |[low, high]| format!(
+                "; learned from as it is, asked with the contrast of the brain brought to {low} to {high} HU"
+            )),
             header.licence,
         );
     }
@@ -305,16 +308,17 @@ impl Card<'_> {
             "## Under other conditions\n\n\
              The scans changed as another hospital, scanner or viewer would change them, asked of the networks of seed {} that were \
              not trained on them (`cargo trainer robustness`). Sensitivity and alarms are of ct-ich at the thresholds above, \
-             `phe-sich` is its sensitivity at the upper one, `change` the median change of the probability.\n\n\
-             | change of the scan | refused | patient AUC | slice AUC | sensitivity, lower | alarms, upper | phe-sich | change |\n\
-             |---|---|---|---|---|---|---|---|\n",
+             `phe-sich` is its sensitivity at the upper one, `cut` its alarms there without the bleeding slices and their neighbours, \
+             `change` the median change of the probability.\n\n\
+             | change of the scan | refused | patient AUC | slice AUC | sensitivity, lower | alarms, upper | phe-sich | cut | change |\n\
+             |---|---|---|---|---|---|---|---|---|\n",
             robustness.seed
         );
         for row in &robustness.rows {
-            let phe = row.phe_sich_sensitivity_upper.map_or_else(|| "-".to_owned(), |share| format!("{share:.3}"));
+            let [phe, cut] = row.phe_sich();
             let _ = writeln!(
                 text,
-                "| {} | {} | {:.3} | {:.3} | {:.3} | {:.3} | {phe} | {:+.3} |",
+                "| {} | {} | {:.3} | {:.3} | {:.3} | {:.3} | {phe} | {cut} | {:+.3} |",
                 row.name,
                 row.refused,
                 row.patient_auc,

@@ -1,13 +1,15 @@
 //! `evaluate`: out-of-fold figures of a run, with intervals, subgroups and drawings.
 
 use crate::Outcome;
-use crate::data::{BleedTypes, Source};
+use crate::data::{BleedTypes, Case, Source};
 use crate::figures;
 use crate::metrics::{auc, bootstrap, brier, calibration_error};
-use crate::run::{Job, Prediction, RunError, bare, file_error, write_json};
+use crate::run::{Job, Prediction, RunError, RunRecord, bare, file_error, predict, read_json, write_json};
 use crate::subgroups::{Subgroup, subgroups};
 use crate::train::DataArgs;
+use burn::tensor::Device;
 use ictus::assess::{Calibration, OperatingPoint, PatientScore, Platt};
+use ictus::network::ModelFile;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -26,13 +28,43 @@ const BINS: usize = 5;
 pub(crate) struct Args {
     /// Folder of the run.
     run: PathBuf,
+    /// Figures of the networks that learned from every patient on phe-sich instead, which the run must not have learned from.
+    #[arg(long)]
+    elsewhere: bool,
     #[command(flatten)]
     data: DataArgs,
 }
 
 /// Reports on a run.
 pub(crate) fn run(args: &Args) -> Outcome {
-    report(&args.run, args.data.bleed_types()?.as_ref())
+    if args.elsewhere { elsewhere(args) } else { report(&args.run, args.data.bleed_types()?.as_ref()) }
+}
+
+fn elsewhere(args: &Args) -> Outcome {
+    let record: RunRecord = read_json(&args.run.join("run.json"))?;
+    if record.recipe.sources.contains(&Source::PheSich) {
+        return Err(format!(
+            "{}: its networks learned from phe-sich; ask for their figures out of fold",
+            args.run.display()
+        )
+        .into());
+    }
+    let Some(Evaluation { calibration, .. }) = evaluate(&by_seed(&args.run)?, None)? else {
+        return Err(format!("{}: no seed has all five folds: no thresholds to ask at", args.run.display()).into());
+    };
+    let set = args.data.load_set(Source::PheSich, &record.recipe)?;
+    let cases: Vec<&Case> = set.cases.iter().collect();
+    let mut runs = BTreeMap::new();
+    for job in Job::done(&args.run)?.into_iter().filter(|job| job.fold.is_none()) {
+        let file = ModelFile { header: record.header("all"), weights: job.weights(&args.run)? };
+        runs.insert(job.seed, predict(file, &cases, &Device::flex())?);
+    }
+    let Some(figures) = phe_sich(&runs, &calibration) else {
+        return Err(format!("{}: no training on every patient is done (--folds none)", args.run.display()).into());
+    };
+    println!("never seen in training; seeds {:?}", runs.keys().collect::<Vec<_>>());
+    print_phe_sich(&figures);
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The figures of one patient score over the seeds.
@@ -466,14 +498,18 @@ fn print(evaluation: &Evaluation) {
     let [lower, upper] = evaluation.alarms_without_bleed;
     println!("  without their bleeding slices still alarmed: lower {lower:.3}, upper {upper:.3}");
     if let Some(phe) = &evaluation.phe_sich {
-        println!("phe-sich: {} patients, all with a bleed", phe.patients);
-        println!("  slice AUC {:.3}, peak on the lesion {:.3}", phe.slice_auc, phe.peak_on_lesion);
-        println!("  sensitivity: lower {:.3}, upper {:.3}", phe.sensitivity_lower, phe.sensitivity_upper);
-        println!(
-            "  without their bleeding slices still alarmed: lower {:.3}, upper {:.3}",
-            phe.false_alarms_lower, phe.false_alarms_upper
-        );
+        print_phe_sich(phe);
     }
+}
+
+fn print_phe_sich(phe: &PheSich) {
+    println!("phe-sich: {} patients, all with a bleed", phe.patients);
+    println!("  slice AUC {:.3}, peak on the lesion {:.3}", phe.slice_auc, phe.peak_on_lesion);
+    println!("  sensitivity: lower {:.3}, upper {:.3}", phe.sensitivity_lower, phe.sensitivity_upper);
+    println!(
+        "  without their bleeding slices still alarmed: lower {:.3}, upper {:.3}",
+        phe.false_alarms_lower, phe.false_alarms_upper
+    );
 }
 
 fn write_table(path: &Path, runs: &BTreeMap<u64, Vec<Prediction>>, calibration: &Calibration) -> Result<(), RunError> {

@@ -13,6 +13,9 @@ const AIR: f32 = WINDOW.0 - WINDOW.1 / 2.0;
 /// Bone as the window shows it.
 const BONE: f32 = WINDOW.0 + WINDOW.1 / 2.0;
 
+/// Bone before the window cuts it off.
+const CORTICAL_BONE: f32 = 1000.0;
+
 /// One change. Lengths in pixels are at 400 rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Perturbation {
@@ -110,9 +113,13 @@ impl Perturbation {
             let mut plane = vec![0.0; rows * columns];
             for &z in sources {
                 for (sum, value) in plane.iter_mut().zip(volume.slice(z).unwrap_or_default()) {
-                    *sum += value.clamp(AIR, BONE) / sources.len() as f32;
+                    // A scanner averages before a window cuts: a slice that is half bone is white.
+                    let value =
+                        if sources.len() > 1 && *value >= BONE - 0.5 { CORTICAL_BONE } else { value.clamp(AIR, BONE) };
+                    *sum += value / sources.len() as f32;
                 }
             }
+            plane.iter_mut().for_each(|value| *value = value.min(BONE));
             self.change(&mut plane, rows, columns, &mut random)?;
             voxels.extend(plane);
         }

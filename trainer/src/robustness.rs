@@ -8,12 +8,12 @@ use crate::learn::paint::Canvas;
 use crate::learn::recipe::Paint;
 use crate::metrics::auc;
 use crate::perturb::{ALL, Perturbation};
-use crate::run::{Job, RunRecord, highest_cell, read_json, write_json};
+use crate::run::{FEWEST_REST, Job, RunRecord, highest_cell, read_json, write_json};
 use crate::train::DataArgs;
 use burn::tensor::Device;
 use ictus::assess::{Calibration, gate};
 use ictus::network::{Logits, Model, ModelFile, SplitMix64};
-use ictus::preprocess::{NetworkInput, PreprocessConfig, prepare, prepare_stages};
+use ictus::preprocess::{NetworkInput, PreprocessConfig, limit_contrast, prepare, prepare_stages};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -57,8 +57,19 @@ pub(crate) struct Row {
     pub(crate) false_alarms_upper: f64,
     /// Share of phe-sich at or above the upper threshold.
     pub(crate) phe_sich_sensitivity_upper: Option<f64>,
+    /// Share of phe-sich at or above it once the slices with a bleed, and their neighbours, are cut out.
+    #[serde(default)]
+    pub(crate) phe_sich_alarms_upper: Option<f64>,
     /// Median of the change of the probability over all scans.
     pub(crate) median_change: f64,
+}
+
+impl Row {
+    /// Its two figures of phe-sich, for a table.
+    pub(crate) fn phe_sich(&self) -> [String; 2] {
+        let figures = [self.phe_sich_sensitivity_upper, self.phe_sich_alarms_upper];
+        figures.map(|share| share.map_or_else(|| "-".to_owned(), |share| format!("{share:.3}")))
+    }
 }
 
 /// What became of painted lesions.
@@ -91,6 +102,8 @@ struct Answer {
     score: f32,
     probability: f32,
     slices: Vec<(f32, bool)>,
+    /// Probability of what is left of a scan of phe-sich without its bleeding slices.
+    without_bleed: Option<f32>,
 }
 
 /// Asks, prints and keeps.
@@ -114,8 +127,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let mut rows = Vec::new();
     let mut plain: Vec<Option<Answer>> = Vec::new();
     println!(
-        "{:32} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
-        "change", "refused", "patient", "slice", "sens low", "FA up", "phe up", "median"
+        "{:32} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "change", "refused", "patient", "slice", "sens low", "FA up", "phe up", "cut up", "median"
     );
     for (name, change) in ALL {
         let wanted = args.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
@@ -148,9 +161,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
 }
 
 fn print(row: &Row) {
-    let phe = row.phe_sich_sensitivity_upper.map_or_else(|| "-".to_owned(), |share| format!("{share:.3}"));
+    let [phe, cut] = row.phe_sich();
     println!(
-        "{:32} {:>7} {:>8.3} {:>8.3} {:>8.3} {:>8.3} {phe:>8} {:>+8.3}",
+        "{:32} {:>7} {:>8.3} {:>8.3} {:>8.3} {:>8.3} {phe:>8} {cut:>8} {:>+8.3}",
         row.name,
         row.refused,
         row.patient_auc,
@@ -192,7 +205,41 @@ impl Asked<'_> {
         let unseen = (0..changed.origin.len()).filter(|z| !seen.contains(z)).map(|z| (UNSEEN, bleeds(&(z..z + 1))));
         let slices = logits.slices.iter().copied().zip(input.slabs.iter().map(bleeds)).chain(unseen).collect();
         let probability = self.calibration.probability(score);
-        Ok(Some(Answer { record: listed.record.clone(), score, probability, slices }))
+        let bleeding: Vec<bool> = input.slabs.iter().map(bleeds).collect();
+        let rest: Vec<usize> = (0..bleeding.len())
+            .filter(|&z| !(z.saturating_sub(1)..=z + 1).any(|near| bleeding.get(near) == Some(&true)))
+            .collect();
+        let without_bleed = if listed.record.source == Source::PheSich && rest.len() >= FEWEST_REST {
+            let input = self.only(&input, &rest);
+            let score = SHIPPED_SCORE.of(&self.infer(&listed.record, &input)?, input.slab_mm);
+            Some(self.calibration.probability(score))
+        } else {
+            None
+        };
+        Ok(Some(Answer { record: listed.record.clone(), score, probability, slices, without_bleed }))
+    }
+
+    /// Some slices of an input, as if the scan had no others.
+    fn only(&self, input: &NetworkInput, slices: &[usize]) -> NetworkInput {
+        let [_, rows, columns] = input.shape;
+        let planes = |z: &usize| z * rows * columns..(z + 1) * rows * columns;
+        let mut rest = NetworkInput {
+            hounsfield: slices
+                .iter()
+                .flat_map(|z| &input.hounsfield[planes(z)])
+                .map(|hu| hu / input.contrast_gain)
+                .collect(),
+            mask: slices.iter().flat_map(|z| &input.mask[planes(z)]).copied().collect(),
+            shape: [slices.len(), rows, columns],
+            slabs: slices.iter().map(|&z| input.slabs[z].clone()).collect(),
+            contrast_gain: 1.0,
+            slices: input.slices.clone(),
+            slab_mm: input.slab_mm,
+            alignment: input.alignment,
+            brain_median_hu: input.brain_median_hu,
+        };
+        limit_contrast(&mut rest, self.preprocess);
+        rest
     }
 
     fn infer(&self, record: &CaseRecord, input: &NetworkInput) -> Result<Logits, DataError> {
@@ -293,6 +340,11 @@ fn row(name: &str, answers: &[Option<Answer>], plain: &[Option<Answer>], calibra
         sensitivity_lower: share(Source::CtIch, true, calibration.lower.threshold).unwrap_or(f64::NAN),
         false_alarms_upper: share(Source::CtIch, false, calibration.upper.threshold).unwrap_or(f64::NAN),
         phe_sich_sensitivity_upper: share(Source::PheSich, true, calibration.upper.threshold),
+        phe_sich_alarms_upper: {
+            let cut: Vec<f32> = of(Source::PheSich).filter_map(|answer| answer.without_bleed).collect();
+            let alarms = cut.iter().filter(|probability| **probability >= calibration.upper.threshold).count();
+            (!cut.is_empty()).then(|| alarms as f64 / cut.len() as f64)
+        },
         median_change: changes.get(changes.len() / 2).copied().unwrap_or_default(),
     }
 }

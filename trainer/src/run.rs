@@ -8,14 +8,14 @@ use crate::learn::fit::{EpochLoss, Fit, FitError, Fitted};
 use crate::learn::recipe::Recipe;
 use burn::tensor::Device;
 use ictus::network::{DatasetRecord, Logits, Model, ModelFile, ModelHeader, NetworkError, Storage, Weights};
-use ictus::preprocess::NetworkInput;
+use ictus::preprocess::{NetworkInput, limit_contrast};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Fewest slices that are worth asking about once the bleeding ones are cut out.
-const FEWEST_REST: usize = 6;
+pub(crate) const FEWEST_REST: usize = 6;
 
 /// What a run is made of, besides folds and seeds: the file `run.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -171,11 +171,38 @@ impl Job {
         let all: Vec<&Case> = datasets.iter().flat_map(|set| &set.cases).collect();
         let (test, train): (Vec<&Case>, Vec<&Case>) =
             all.into_iter().partition(|case| Some(case.record.fold) == self.fold);
+        let header = record.header(&self.name());
+        let path = folder.join("weights.safetensors");
+        let weights = if path.exists() {
+            self.weights(run)?
+        } else {
+            let weights = self.fit(record, [&train, &test], run, device, bar)?;
+            let file = ModelFile { header: header.clone(), weights: weights.clone() };
+            let bytes = Model::save(file, Storage::Single)
+                .map_err(|source| RunError::Predict { scan: "the self-test".into(), source })?;
+            write_whole(&path, &bytes).map_err(|error| file_error(&path, &error))?;
+            weights
+        };
+        let predictions = predict(ModelFile { header, weights }, &test, device)?;
+        write_json(&done, &predictions)?;
+        bar.finish();
+        Ok(())
+    }
+
+    fn fit(
+        self,
+        record: &RunRecord,
+        [train, test]: [&[&Case]; 2],
+        run: &Path,
+        device: &Device,
+        bar: &ProgressBar,
+    ) -> Result<Weights, RunError> {
+        let folder = self.folder(run);
         let teachers = self.teachers(record, run, device)?;
         let fit = Fit {
             recipe: &record.recipe,
-            cases: &train,
-            validation: &test,
+            cases: train,
+            validation: test,
             seed: self.seed,
             teachers: teachers.as_ref(),
             device: device.clone(),
@@ -190,15 +217,7 @@ impl Job {
         }
         write_losses(&folder.join("metrics.csv"), &losses)?;
         crate::figures::losses(&folder.join("losses.svg"), &losses)?;
-        let file = ModelFile { header: record.header(&self.name()), weights };
-        let path = folder.join("weights.safetensors");
-        let bytes = Model::save(file.clone(), Storage::Single)
-            .map_err(|source| RunError::Predict { scan: "the self-test".into(), source })?;
-        write_whole(&path, &bytes).map_err(|error| file_error(&path, &error))?;
-        let predictions = predict(file, &test, device)?;
-        write_json(&done, &predictions)?;
-        bar.finish();
-        Ok(())
+        Ok(weights)
     }
 
     /// The networks of the run that the recipe learns from, of every seed, that left out the same fold.
@@ -249,21 +268,25 @@ impl Job {
 /// Asks a network about scans.
 pub(crate) fn predict(file: ModelFile, cases: &[&Case], device: &Device) -> Result<Vec<Prediction>, RunError> {
     let error = |scan: &str, source| RunError::Predict { scan: scan.to_owned(), source };
+    let preprocess = file.header.preprocess.clone();
     let model = Model::new(file, device).map_err(|source| error("the first scan", source))?;
     cases
         .iter()
         .map(|case| {
             let name = case.record.name();
             let every: Vec<usize> = (0..case.record.shape[0]).collect();
-            let infer = |input: &NetworkInput| model.infer_blocking(input).map_err(|source| error(&name, source));
-            let whole = case.input(&every);
-            let logits = infer(&whole)?;
+            let asked = |slices: &[usize]| {
+                let mut input = case.input(slices);
+                limit_contrast(&mut input, &preprocess);
+                model.infer_blocking(&input).map(|logits| (input, logits)).map_err(|source| error(&name, source))
+            };
+            let (whole, logits) = asked(&every)?;
             let labels = case.record.kept_labels();
             let bleeds = |z: &usize| labels.get(*z) == Some(&true);
             let rest: Vec<usize> =
                 every.iter().copied().filter(|&z| !(z.saturating_sub(1)..=z + 1).any(|near| bleeds(&near))).collect();
             let cut = case.record.positive() && rest.len() >= FEWEST_REST;
-            let without_bleed = if cut { Some(infer(&case.input(&rest))?) } else { None };
+            let without_bleed = if cut { Some(asked(&rest)?.1) } else { None };
             Ok(Prediction {
                 record: case.record.clone(),
                 peak_on_lesion: peak_on_lesion(case, &whole, &logits),

@@ -37,9 +37,12 @@ impl DataArgs {
 
     /// Reads the sets of a recipe.
     pub(crate) fn load(&self, recipe: &Recipe) -> Result<Vec<Dataset>, data::DataError> {
-        let folder = self.folder()?;
-        let load = |&source| data::load(source, &folder, &self.cache, recipe.preparation());
-        recipe.sources.iter().map(load).collect()
+        recipe.sources.iter().map(|&source| self.load_set(source, recipe)).collect()
+    }
+
+    /// Reads a set as the scans of a recipe are prepared.
+    pub(crate) fn load_set(&self, source: data::Source, recipe: &Recipe) -> Result<Dataset, data::DataError> {
+        data::load(source, &self.folder()?, &self.cache, recipe.preparation())
     }
 }
 

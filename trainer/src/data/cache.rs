@@ -35,7 +35,7 @@ impl Preparation<'_> {
     /// Two preparations that differ have different keys.
     fn key(self) -> String {
         match self {
-            Self::Brain(config) => format!("{config:?}3"),
+            Self::Brain(config) => format!("{:?}3", learned_from(config)),
             // Which label is learned is not in the prepared pixels.
             Self::Whole(WholeSlices { remove_noise, rotate, labels: _ }, size) => {
                 format!("whole slices 1 {remove_noise} {rotate} {size:?}")
@@ -45,10 +45,15 @@ impl Preparation<'_> {
 
     fn read(self, listed: &Listed) -> Result<Case, DataError> {
         match self {
-            Self::Brain(config) => sources::read(listed, config),
+            Self::Brain(config) => sources::read(listed, &learned_from(config)),
             Self::Whole(config, size) => whole::read(listed, config, size),
         }
     }
+}
+
+/// Networks learn from the contrasts as they are; only what they are asked about is brought within bounds.
+fn learned_from(config: &PreprocessConfig) -> PreprocessConfig {
+    PreprocessConfig { contrast_hu: None, ..config.clone() }
 }
 
 /// Reads a set, from the cache if it was prepared before in the same way.

@@ -122,6 +122,7 @@ impl Case {
             shape,
             alignment: Alignment { x0: 0.0, y0: 0.0, xx: 1.0, xy: 0.0, yx: 0.0, yy: 1.0 },
             brain_median_hu: 0.0,
+            contrast_gain: 1.0,
         }
     }
 }

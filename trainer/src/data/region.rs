@@ -148,6 +148,7 @@ mod tests {
             slab_mm: None,
             alignment: Alignment { x0: 0.0, y0: 0.0, xx: 1.0, xy: 0.0, yx: 0.0, yy: 1.0 },
             brain_median_hu: 35.0,
+            contrast_gain: 1.0,
         };
         let region = lesion(&input, &oedema);
         assert_eq!(region[7 * columns + 7], 1.0);

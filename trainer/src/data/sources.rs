@@ -214,8 +214,11 @@ pub(super) fn read(listed: &Listed, config: &PreprocessConfig) -> Result<Case, D
     let scan = listed.record.name();
     let volume = volume(listed)?;
     let input = prepare(&volume, config).map_err(|source| DataError::Prepare { scan: scan.clone(), source })?;
-    if input.slabs.iter().any(|slab| slab.len() != 1) {
-        return Err(DataError::Scan { scan, what: "thin slices were merged, which the labels do not follow".into() });
+    if input.slabs.iter().any(|slab| slab.len() != 1) || input.slabs.len() != input.slices.len() {
+        return Err(DataError::Scan {
+            scan,
+            what: "its slices were merged or interpolated, which the labels do not follow".into(),
+        });
     }
     let mut record = listed.record.clone();
     record.kept = [input.slices.start, input.slices.end];

@@ -179,6 +179,10 @@ pub(crate) struct Augment {
     pub(crate) reverse: f32,
     /// Probability of a stretch of the rim as bright as the partial volume of bone, which is no bleed.
     pub(crate) bright_rim: f32,
+    /// Probability of slices twice as thick, interpolated as [`PreprocessConfig::thick_slice_mm`] says.
+    pub(crate) thick: f32,
+    /// Probability of leaving out up to a quarter of the slices.
+    pub(crate) missing: f32,
 }
 
 /// Lesions painted into crops without a bleed.
@@ -268,6 +272,8 @@ impl Default for Augment {
             rim: vec![0.25],
             reverse: 0.3,
             bright_rim: 0.0,
+            thick: 0.0,
+            missing: 0.0,
         }
     }
 }
@@ -365,6 +371,7 @@ impl Recipe {
         header.scaling = self.scaling;
         if let Preparation::Whole(_, [rows, columns]) = self.preparation() {
             (header.preprocess.rows, header.preprocess.columns) = (rows, columns);
+            header.preprocess.contrast_hu = None;
         }
         header
     }
