@@ -50,12 +50,16 @@ fn spread(input: &NetworkInput, core_fraction: f32) -> Option<f32> {
     Some(quartile(3)? - quartile(1)?)
 }
 
-/// Interpolates between the slices of a thick series, so that their distance is about that of the slices that the network knows.
-pub(super) fn thickness(input: &mut NetworkInput, config: &PreprocessConfig) {
-    let (Some(thick), Some(distance)) = (config.thick_slice_mm, input.slab_mm) else { return };
+/// How many slices of the input show one of a series whose slices lie so far apart (millimetres, if known).
+pub(super) fn times(distance: Option<f32>, config: &PreprocessConfig) -> usize {
+    let (Some(thick), Some(distance)) = (config.thick_slice_mm, distance) else { return 1 };
     // Nothing beyond four slices for one: between slices of more than 20 mm there is nothing to be known.
-    let times = ((distance / config.slab_mm).round() as usize).min(4);
-    if distance <= thick || times < 2 {
+    if distance > thick { ((distance / config.slab_mm).round() as usize).clamp(1, 4) } else { 1 }
+}
+
+/// Interpolates between the slices of a thick series: `times` as many, at equal distances.
+pub(super) fn thickness(input: &mut NetworkInput, times: usize) {
+    if times < 2 {
         return;
     }
     let [slices, rows, columns] = input.shape;
@@ -83,7 +87,7 @@ pub(super) fn thickness(input: &mut NetworkInput, config: &PreprocessConfig) {
     input.slabs = input.slabs.iter().flat_map(|slab| std::iter::repeat_n(slab.clone(), times)).collect();
     input.hounsfield = hounsfield;
     input.shape = [slices * times, rows, columns];
-    input.slab_mm = Some(distance / times as f32);
+    input.slab_mm = input.slab_mm.map(|distance| distance / times as f32);
 }
 
 #[cfg(test)]
@@ -130,7 +134,7 @@ mod tests {
     #[test]
     fn slices_of_ten_millimetres_become_twice_as_many() {
         let mut thick = input(3, Some(10.0), |z, _| [0.0, 8.0, 4.0][z]);
-        thickness(&mut thick, &PreprocessConfig::default());
+        thickness(&mut thick, times(Some(10.0), &PreprocessConfig::default()));
         let middle: Vec<f32> = thick.hounsfield.chunks(400).map(|slice| slice[10 * 20 + 10]).collect();
         assert_eq!(middle, [0.0, 2.0, 6.0, 7.0, 5.0, 4.0]);
         assert_eq!(thick.shape, [6, 20, 20]);
@@ -141,11 +145,16 @@ mod tests {
 
     #[test]
     fn slices_of_usual_or_unknown_thickness_stay_as_they_are() {
-        for distance in [None, Some(5.0), Some(7.0)] {
-            let mut usual = input(3, distance, |z, _| z as f32);
-            let before = usual.clone();
-            thickness(&mut usual, &PreprocessConfig::default());
-            assert_eq!(usual, before);
-        }
+        let config = PreprocessConfig::default();
+        assert_eq!(
+            [None, Some(5.0), Some(7.0), Some(7.5), Some(12.0), Some(90.0)].map(|mm| times(mm, &config)),
+            [1, 1, 1, 2, 2, 4]
+        );
+        let old = PreprocessConfig { thick_slice_mm: None, ..config };
+        assert_eq!(times(Some(10.0), &old), 1);
+        let mut usual = input(3, Some(5.0), |z, _| z as f32);
+        let before = usual.clone();
+        thickness(&mut usual, 1);
+        assert_eq!(usual, before);
     }
 }

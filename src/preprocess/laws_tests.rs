@@ -218,6 +218,29 @@ fn thin_slices_are_merged_to_slabs_that_cover_every_slice_once() {
 }
 
 #[test]
+fn many_slices_of_unknown_distance_are_thin_ones() {
+    let input = Head { slices: 56, ..Head::default() }.prepare();
+    assert!(input.slabs.iter().all(|slab| slab.len() == 2) && input.slab_mm.is_none());
+    let old = PreprocessConfig { brain_slices: None, ..PreprocessConfig::default() };
+    let as_they_are = prepare(&Head { slices: 56, ..Head::default() }.draw(), &old).unwrap();
+    assert!(as_they_are.slabs.iter().all(|slab| slab.len() == 1));
+}
+
+#[test]
+fn slices_far_apart_are_interpolated_and_the_person_is_told() {
+    let prepared = |spacing_mm| {
+        let head = Head { slices: 7, clot: true, spacing_mm: Some(spacing_mm), ..Head::default() };
+        prepare_stages(&head.draw(), &PreprocessConfig::default()).unwrap()
+    };
+    let told = |preparation: &Preparation| preparation.warnings().iter().any(|warning| warning.code == "thick_slices");
+    let (thick, usual) = (prepared(10.0), prepared(5.0));
+    assert_eq!(thick.input.shape[0], 2 * usual.input.shape[0]);
+    assert_eq!(thick.input.slices, usual.input.slices);
+    assert_eq!(thick.input.slices_of(3).count(), 2);
+    assert!(told(&thick) && !told(&usual));
+}
+
+#[test]
 fn a_volume_without_a_head_is_refused() {
     let water = Volume::new(
         vec![0.0; 12 * 64 * 64],

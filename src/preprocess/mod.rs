@@ -206,7 +206,7 @@ pub struct Preparation {
 }
 
 impl Preparation {
-    /// What the person should know: codes `head_turned` and `nose_uncertain`. A brain cut short is for the gate to say.
+    /// What the person should know: codes `head_turned`, `nose_uncertain` and `thick_slices`. A brain cut short is for the gate to say.
     pub fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         let degrees = self.input.alignment.rotation_degrees();
@@ -222,6 +222,12 @@ impl Preparation {
                 "Whether the nose is up or down in the pictures could not be told with confidence. If they are turned upside down, the answer may be wrong: turn them so that the nose is up.",
             ));
         }
+        if self.input.slabs.windows(2).any(|pair| pair[0] == pair[1]) {
+            warnings.push(Warning::new(
+                "thick_slices",
+                "The slices lie further apart than those that the network has learned from, about 5 mm: small bleeds can be missed between them, and the answer is less sure. A series of thinner slices is better.",
+            ));
+        }
         warnings
     }
 }
@@ -229,6 +235,11 @@ impl Preparation {
 /// Slabs that are looked at. A head has less than 60, with the neck and a table at 2.6 mm less than this; each takes a
 /// megabyte of working memory, whatever the size of its pictures.
 const MOST_SLABS: usize = 160;
+/// Share of the largest area of the brain below which its lowest and its highest slice are its ends.
+const WHOLE: f32 = 0.5;
+/// Distance of slices, over the usual one, from which their number tells that they are thick. The brain of the smallest
+/// newborn in ct-ich is on 16 slices of the usual thickness, as if they were 1.56 times as thick.
+const CLEARLY_THICK: f32 = 1.7;
 /// Rotation beyond which nobody would call a head tilted.
 const TURNED_DEGREES: f32 = 60.0;
 
@@ -255,6 +266,7 @@ pub fn prepare_stages(volume: &Volume, config: &PreprocessConfig) -> Result<Prep
         }
     }
     let kept = found.kept(config);
+    let times = even::times(found.distance(volume, &kept, config), config);
     let Found { frame, strip, brain_area } = found;
     let slabs = frame.slabs.len();
     if kept.len() < config.min_slices {
@@ -282,7 +294,7 @@ pub fn prepare_stages(volume: &Volume, config: &PreprocessConfig) -> Result<Prep
         contrast_gain: 1.0,
     };
     limit_contrast(&mut input, config);
-    even::thickness(&mut input, config);
+    even::thickness(&mut input, times);
     let bone = strip.bone_distance2.iter().map(|&distance| distance == 0).collect();
     let stages = Stages {
         shape: [slabs, frame.rows, frame.columns],
@@ -324,6 +336,21 @@ impl Found {
     fn kept(&self, config: &PreprocessConfig) -> Range<usize> {
         let large = || larger_than(&self.strip.areas, config.keep_fraction * self.brain_area);
         large().min().unwrap_or(0)..large().max().map_or(0, |z| z + 1)
+    }
+
+    /// Distance of the slabs in millimetres: as stated, or what the number of slabs that show a brain tells if it is all there
+    /// and they are clearly too few: heads differ.
+    fn distance(&self, volume: &Volume, kept: &Range<usize>, config: &PreprocessConfig) -> Option<f32> {
+        let slabs = self.frame.slabs.len() as f32;
+        frame::stated_spacing(volume).map(|spacing| spacing * volume.slices() as f32 / slabs).or_else(|| {
+            let area =
+                |slab: Option<usize>| slab.and_then(|slab| self.strip.areas.get(slab)).copied().unwrap_or(0) as f32;
+            let ends = [area(Some(kept.start)), area(kept.end.checked_sub(1))];
+            let whole = ends.iter().all(|end| *end < WHOLE * self.brain_area);
+            let told =
+                config.brain_slices.filter(|_| whole).map(|usual| config.slab_mm * usual / kept.len().max(1) as f32);
+            told.filter(|distance| *distance > CLEARLY_THICK * config.slab_mm)
+        })
     }
 }
 

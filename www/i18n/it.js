@@ -355,6 +355,7 @@ export const it = {
   'code.duplicate_files': 'Alcune sezioni erano presenti più volte; una copia è stata usata.',
   'code.several_series': 'Lo studio ha più serie; la prima è quella più adatta, le altre seguono.',
   'code.nose_uncertain': 'Non si vede con certezza da che parte stia il naso: destra e sinistra, davanti e dietro potrebbero essere scambiati.',
+  'code.thick_slices': 'Le sezioni sono più distanti di quelle da cui la rete ha imparato, circa 5 mm: piccole emorragie possono sfuggire, e la risposta è meno sicura.',
   'code.coloured_marks': 'Le immagini hanno segni colorati, che sono stati letti come grigio.',
   'code.head_turned': 'La testa è ruotata ed è stata esaminata raddrizzata. Controlla destra e sinistra.',
   'code.partial_head': 'Una parte del cervello non è nella scansione: un’emorragia lì non si può vedere.',
