@@ -11,8 +11,8 @@ const OF_PAGE = ['RTCPeerConnection', 'webkitRTCPeerConnection', 'open', 'Notifi
 const SEALED = "default-src 'none'; form-action 'none'; base-uri 'none'";
 
 /**
- * Takes away every way out of this worker, once all it needs is here. The policy of the page does not reach into a
- * worker on servers that send no headers; this does. (`import()` cannot be taken away, but only our own script could call it.)
+ * Takes away every way out of this worker, once all it needs is here; what the page is forbidden later does not reach into it.
+ * `import()` is no function that could be taken away: the policy leaves it the page's own server, and the service worker nothing.
  */
 export function seal() {
   take(OF_WORKER);
