@@ -100,11 +100,12 @@ const open = (id) => page.session.call('open', { id });
 const crash = () => page.session.call('addFiles', { files: ['bomb'] }).catch((error) => assert.equal(error.code, 'engine_crashed'));
 const coded = (code) => (error) => error.code === code;
 const called = (method) => workers.map(({ calls }) => calls.filter((one) => one === method).length);
-const settled = () => new Promise((resolve) => setTimeout(resolve, 20));
+const settled = () => new Promise((resolve) => setTimeout(resolve, 100));
 
 beforeEach(async () => {
   [gone, endless, locks, workers] = [new Set(), new Set(), new Map(), []];
   globalThis.Worker = /** @type {any} */ (Worker);
+  globalThis.document = /** @type {any} */ ({ baseURI: 'http://localhost/' });
   const machine = { hardwareConcurrency: 2, locks: { request: (name, free) => locks.set(name, free) } };
   Object.defineProperty(globalThis, 'navigator', { value: machine, configurable: true });
   const events = [];
