@@ -110,7 +110,7 @@ const compare = new Compare(/** @type {HTMLDialogElement} */ (byId('compare')), 
     const [grey, heat] = await Promise.all([engine.call('slice', { id, z, beside: true }), withHeat ? engine.call('heat', { id, z, beside: true }) : null]);
     return { grey, heat };
   },
-  closeBeside: () => void engine.call('closeBeside').catch(() => {}),
+  closeBeside: () => void engine.closeBeside(),
 });
 
 /** @type {import('./types.js').Model|null} */
@@ -216,14 +216,14 @@ async function startBackend() {
   const weights = models.first;
   if (!weights) return stayOnCpu('');
   const gpu = startGpu(weights, (reason) => {
-    void engine.call('dropGpu');
+    engine.dropGpu();
     gpuUp = false;
     stayOnCpu(`CPU, since the GPU failed. ${reason}`);
   });
   await gpu.fetched;
   gpuFetched = true;
   const tested = gpu.ready.then(async ({ difference, selfTestMs }) => {
-    await engine.call('connectGpu', { port: gpu.port }, [gpu.port]);
+    await engine.connectGpu(gpu.port);
     const { backend } = store.state;
     gpuUp = true;
     store.set({ backend: { ...backend, settled: true, details: { ...backend.details, ...probed.details, gpu_self_test_difference: difference, gpu_self_test_ms: selfTestMs } } });
@@ -285,9 +285,9 @@ function onEngineEvent(message) {
     keepRequests(message.requests);
   } else if (message.event === 'restarted') {
     const { backend } = store.state;
-    gpuUp = false;
-    store.set({ backend: { ...backend, name: 'cpu', reason: 'CPU. The engine was restarted after a crash.' } });
-    scans.restarted(message.lost);
+    gpuUp &&= !message.lostGpu;
+    if (message.lostGpu || backend.name === 'cpu') store.set({ backend: { ...backend, name: 'cpu', reason: 'CPU. The engine was restarted after a crash.' } });
+    scans.restarted();
   } else if (message.event === 'stopped') {
     const fault = { ...message.reason, message: notice(message.reason).text };
     store.set({ phase: 'failed', fault });
@@ -309,7 +309,7 @@ function showModel(asked = null) {
 }
 
 async function showDiagnostics() {
-  openDiagnostics(store.state, await engine.call('diagnostics').catch((notice) => notice));
+  openDiagnostics(store.state, await engine.diagnostics().catch((notice) => notice));
 }
 
 /** @param {string[]} keys Of scans; those that are not through have no page. */

@@ -1,5 +1,5 @@
 /**
- * The scans of the work list and their way through the engine, one at a time.
+ * The scans of the work list and their way through the engine, as many at a time as it takes.
  *
  * @typedef {import('./types.js').Found} Found
  * @typedef {import('./types.js').Notice} Notice
@@ -7,12 +7,18 @@
  */
 import { percent, t } from './i18n/i18n.js';
 
+/** Large scans wait for each other: those that are looked at together have no more slices than this, so that they fit in a tab. */
+const SLICES_AT_A_TIME = 256;
+
 export class Scans {
   /** Drops go in one at a time, so that their lines stand in the order in which they came. */
   #adding = Promise.resolve();
-  #pumping = false;
+  /** @type {Map<string, Promise<void>>} Attempts that are under way, by the key of their row; a cancelled one ends a little later. */
+  #working = new Map();
   /** What may not happen while a scan is looked at waits here for its turn. */
   #turn = Promise.resolve();
+  /** How many wait there: no scan is begun before they are through. */
+  #between = 0;
   #nextKey = 0;
 
   /**
@@ -103,26 +109,35 @@ export class Scans {
   // -------------------------------------------------------------- through
 
   /** Screens what waits, the selected scan first. */
-  async pump() {
-    if (this.#pumping || !this.#mayScreen()) return;
-    this.#pumping = true;
-    while (this.#nextWaiting()) {
-      await this.between(async () => {
-        const row = this.#nextWaiting();
-        if (row) await this.#screen(row);
-      });
+  pump() {
+    for (let row = this.#nextWaiting(); row && this.#mayBegin(row); row = this.#nextWaiting()) {
+      const { key } = row;
+      this.#working.set(key, this.#screen(row).finally(() => {
+        this.#working.delete(key);
+        this.pump();
+      }));
     }
-    this.#pumping = false;
+  }
+
+  /** @param {Row} row */
+  #mayBegin({ slices }) {
+    if (this.#between > 0 || !this.#mayScreen()) return false;
+    const together = this.store.state.rows.reduce((sum, row) => sum + (this.#working.has(row.key) ? row.slices : 0), slices);
+    return this.#working.size === 0 || (this.#working.size < this.engine.width && together <= SLICES_AT_A_TIME);
   }
 
   /**
-   * Does the work while no scan is looked at: after the one under way, before the next.
+   * Does the work while no scan is looked at: after those under way, before the next.
    *
    * @param {() => Promise<void>} work
    * @returns {Promise<void>}
    */
   between(work) {
-    const done = this.#turn.then(work);
+    this.#between += 1;
+    const done = this.#turn.then(() => Promise.all(this.#working.values())).then(work).finally(() => {
+      this.#between -= 1;
+      this.pump();
+    });
     this.#turn = done.catch(() => {});
     return done;
   }
@@ -135,7 +150,7 @@ export class Scans {
 
   #nextWaiting() {
     const { rows, selected } = this.store.state;
-    const waiting = rows.filter((row) => row.outcome === 'waiting' && row.id !== null);
+    const waiting = rows.filter((row) => row.outcome === 'waiting' && row.id !== null && !this.#working.has(row.key));
     return waiting.find((row) => row.key === selected) ?? waiting[0] ?? null;
   }
 
@@ -145,7 +160,7 @@ export class Scans {
     const { store } = this;
     store.setRow(key, { outcome: 'working', step: 'read', done: 0, total: slices });
     try {
-      const { report, view, thumbnail } = await this.engine.call('screen', { id });
+      const { report, view, thumbnail } = await this.engine.screen(id);
       if (store.row(key)?.outcome !== 'working') return;
       store.setRow(key, { report, view, thumbnail, outcome: report.outcome, refusal: report.refusal, sources: report.sources });
       this.say(report.finding && report.probability !== null ? `${name}: ${t(`says.${report.finding}`)}, ${percent(report.probability)}` : `${name}: ${t('finding.refused')}. ${report.refusal?.message ?? ''}`);
@@ -179,7 +194,6 @@ export class Scans {
   /** @param {string} key */
   retry(key) {
     if (this.store.row(key)?.id === null) return;
-    this.engine.clearCancel();
     this.store.setRow(key, { outcome: 'waiting', refusal: null, report: null });
     this.pump();
   }
@@ -245,19 +259,8 @@ export class Scans {
     if (row?.outcome === 'working') this.store.setRow(row.key, { step, done, total });
   }
 
-  /**
-   * A fresh engine has all scans again, but for those that it did not find in their files.
-   *
-   * @param {number[]} lost
-   */
-  restarted(lost) {
-    for (const { key, id, outcome } of this.store.state.rows) {
-      if (id === null || !lost.includes(id)) continue;
-      /** @type {Partial<Row>} An answer that was given stays. */
-      const refused = { outcome: 'refused', refusal: { code: 'files_changed', message: 'The engine was restarted and did not find this scan in its files again. Drop them once more.' } };
-      this.store.setRow(key, { id: null, view: null, ...(outcome === 'waiting' || outcome === 'working' ? refused : {}) });
-    }
-    // The slices in view went with the old engine.
+  /** The slices in view may have gone with the old engine. */
+  restarted() {
     const { selected } = this.store.state;
     if (selected) void this.select(selected);
   }

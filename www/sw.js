@@ -103,11 +103,13 @@ scope.addEventListener('activate', (/** @type {any} */ event) => {
 });
 
 scope.addEventListener('fetch', (/** @type {any} */ event) => {
-  const { url, method } = event.request;
+  const { url, method, mode } = event.request;
   const { origin, pathname } = new URL(url);
-  if (method !== 'GET' || origin !== root.origin || !pathname.startsWith(root.pathname)) return;
+  const inside = origin === root.origin && pathname.startsWith(root.pathname);
   const path = pathname.slice(root.pathname.length).replace(/^index\.html$/, '');
-  if (path in files) event.respondWith(answer(path));
+  if (method === 'GET' && inside && Object.hasOwn(files, path)) event.respondWith(answer(path));
+  // A link may lead elsewhere. Nothing else is passed on, whatever asks for it: no policy keeps a worker from a module of its own server.
+  else if (mode !== 'navigate') event.respondWith(Response.error());
 });
 
 scope.addEventListener('message', (/** @type {any} */ { data, ports }) => {

@@ -2,13 +2,13 @@ import { requestsOf } from './engine/requests.js';
 import { seal } from './engine/seal.js';
 
 /**
- * The worker that holds the scans: reads them, prepares them, runs the network on the CPU (or hands its input to the GPU
+ * A worker that holds scans: reads them, prepares them, runs the network on the CPU (or hands its input to the GPU
  * worker), and serves slices to the viewer. The page only ever talks to it by messages, so it never blocks.
  *
  * @typedef {import('./types.js').Found} Found
  * @typedef {{free(): void, load_model(bytes: Uint8Array): string, self_test(): Promise<number>, samples(): string,
  *   sample_thumbnail(index: number): import('./types.js').Thumbnail & {free?(): void},
- *   number_from(first: number): void, add_files(paths: string[], files: File[]): string, add_sample(index: number): string,
+ *   hold_at_most(bytes: number): void, number_from(first: number): void, add_files(paths: string[], files: File[]): string, add_sample(index: number): string,
  *   screen(id: number, progress: Function, pause: Function, remote: Function|undefined): Promise<string>,
  *   thumbnail(id: number): import('./types.js').Thumbnail & {free?(): void},
  *   use_named_order(id: number, named: boolean): void, open(id: number, progress: Function): string,
@@ -162,6 +162,23 @@ function tellRequests() {
 }
 
 const methods = {
+  /**
+   * Holds a lock for as long as this worker lives.
+   *
+   * @param {{name: string}} lock
+   * @returns {Promise<boolean>} Whether it could.
+   */
+  hold({ name }) {
+    return new Promise((resolve) => {
+      const held = navigator.locks?.request(name, () => {
+        resolve(true);
+        return new Promise(() => {});
+      });
+      if (held) held.catch(() => resolve(false));
+      else resolve(false);
+    });
+  },
+
   /** Fetches the JavaScript of the engine, so that starting it later needs no network. */
   async prepare() {
     glue ??= await loadGlue();
@@ -169,14 +186,16 @@ const methods = {
   },
 
   /**
-   * @param {{module: WebAssembly.Module|null, flag: Int32Array|null}} options `module` from an earlier worker.
+   * @param {{module: WebAssembly.Module|null, room: number, flag: Int32Array|null}} options `module` from an earlier worker,
+   *   `room` in bytes of slices.
    */
-  async start({ module, flag }) {
+  async start({ module, room, flag }) {
     await this.prepare();
     cancelFlag = flag;
     const compiled = module ?? (await compile(url('pkg/cpu/ictus_bg.wasm')));
     await glue.default({ module_or_path: compiled });
     engine = new glue.Engine();
+    engine.hold_at_most(room);
     return { module: compiled, samples: JSON.parse(engine.samples()) };
   },
 

@@ -153,6 +153,11 @@ impl Engine {
         Thumbnail::of(&drawn.volume, z).ok_or_else(|| Fault::new("unknown_sample", "The sample has no slices."))
     }
 
+    /// Lets go of slices from here on when those of all scans together have more bytes than this.
+    pub fn hold_at_most(&self, bytes: usize) {
+        self.shelf.borrow_mut().hold_at_most(bytes);
+    }
+
     /// Gives the next scan this number, and those after it the following ones.
     pub fn number_from(&self, first: usize) {
         self.shelf.borrow_mut().number_from(first);

@@ -7,8 +7,8 @@ use crate::screen::Evidence;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Volumes are let go, the one looked at longest ago first, when together they have more bytes than this: a tab has
-/// 4 GiB of wasm memory at most, and reading a scan again takes about a second.
+/// Volumes are let go, the one looked at longest ago first, when together they have more bytes than this, unless the page
+/// says otherwise: an engine has 4 GiB of memory at most, and reading a scan again takes about a second.
 const ROOM_BYTES: usize = 512 * 1024 * 1024;
 
 /// One scan of the work list.
@@ -25,14 +25,24 @@ pub(super) struct Entry {
 }
 
 /// All scans by their number; the page sees to it that none is used twice.
-#[derive(Default)]
 pub(super) struct Shelf {
     entries: BTreeMap<usize, Entry>,
     next: usize,
     clock: u64,
+    room_bytes: usize,
+}
+
+impl Default for Shelf {
+    fn default() -> Self {
+        Self { entries: BTreeMap::new(), next: 0, clock: 0, room_bytes: ROOM_BYTES }
+    }
 }
 
 impl Shelf {
+    pub(super) fn hold_at_most(&mut self, bytes: usize) {
+        self.room_bytes = bytes;
+    }
+
     pub(super) fn add(&mut self, plan: ScanPlan, synthetic: bool) -> usize {
         let id = self.next;
         self.next += 1;
@@ -74,7 +84,7 @@ impl Shelf {
             entry.scan = Some(scan);
             entry.last_use = now;
         }
-        while self.held_bytes() > ROOM_BYTES {
+        while self.held_bytes() > self.room_bytes {
             let held = self.entries.iter_mut().filter(|(other, entry)| **other != id && entry.scan.is_some());
             let Some((_, oldest)) = held.min_by_key(|(_, entry)| entry.last_use) else { break };
             oldest.scan = None;

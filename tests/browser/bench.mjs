@@ -1,11 +1,11 @@
 /**
- * Times of the page in a real browser: load to ready, and drop to answer with its steps; then the network alone against ONNX
- * Runtime Web. Writes them as JSON to `ICTUS_BENCH`; `cargo xtask bench` prints them.
+ * Times of the page in a real browser: load to ready, and drop to answer with its steps; a batch with one engine and with two;
+ * then the network alone against ONNX Runtime Web. Writes them as JSON to `ICTUS_BENCH`; `cargo xtask bench` prints them.
  */
 import { writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { performance } from 'node:perf_hooks';
-import { openPage, phantom } from './harness.mjs';
+import { copies, openPage, phantom } from './harness.mjs';
 import { SHAPES, openRuntimes } from './runtimes.mjs';
 
 const out = process.env.ICTUS_BENCH;
@@ -62,6 +62,37 @@ const spread = (values) => {
   const [lower, median, upper] = [0.25, 0.5, 0.75].map((share) => sorted[Math.floor(share * sorted.length)]);
   return { lower, median, upper };
 };
+
+/** By turns in two pages: neither is given the quieter machine. */
+const BATCH = 12;
+const PAIRS = 5;
+const batches = [];
+const formats = {
+  'NIfTI, 30 slices of 512 x 512': phantom('bleeding', 'nifti', ...bleed),
+  'JPG, 34 slices of 650 x 650': inputs['JPG, 34 slices of 650 x 650'],
+};
+const [one, two] = [await openPage(context, { backend: 'cpu', cores: 1 }), await openPage(context, { backend: 'cpu', cores: 2 })];
+for (const [what, scan] of Object.entries(formats)) {
+  const drop = copies(context, scan, BATCH);
+  const timed = async (opened) => {
+    const dropped = performance.now();
+    await opened.drop(drop);
+    const rows = await opened.answers(BATCH);
+    const ms = performance.now() - dropped;
+    if (rows.some(({ outcome }) => outcome !== 'classified')) throw new Error(`a scan of the batch was not answered: ${JSON.stringify(rows)}`);
+    await opened.startAgain();
+    return ms;
+  };
+  const pairs = [];
+  // The first pair also starts the second engine.
+  for (let pair = -1; pair < PAIRS; pair++) {
+    const both = [await timed(one), await timed(two)];
+    if (pair >= 0) pairs.push(both);
+  }
+  batches.push({ what, scans: BATCH, pairs: PAIRS, one_ms: spread(pairs.map(([ms]) => ms)), two_ms: spread(pairs.map(([, ms]) => ms)), ratio: spread(pairs.map(([first, second]) => first / second)) });
+}
+for (const work of after.splice(0)) await work();
+
 const networks = [];
 for (const [name, pairs] of /** @type {const} */ ([['shipped', 60], ['published', 20]])) {
   const runtimes = await openRuntimes(context, name);
@@ -82,4 +113,4 @@ for (const [name, pairs] of /** @type {const} */ ([['shipped', 60], ['published'
 }
 
 const machine = { processor: cpus()[0]?.model, cores: cpus().length, load: loadavg()[0] };
-writeFileSync(out, JSON.stringify({ ...machine, runs: RUNS, page: summary, networks }));
+writeFileSync(out, JSON.stringify({ ...machine, runs: RUNS, page: summary, batches, networks }));

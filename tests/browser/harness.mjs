@@ -5,7 +5,7 @@
  */
 import { AssertionError } from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -54,9 +54,9 @@ export async function eventually(check) {
  * Opens the page in a browser of its own, and closes both after the test.
  *
  * @param {import('node:test').TestContext} t
- * @param {{url?: string, backend?: 'cpu'|'webgpu', gpu?: boolean, phase?: string, route?: (context: import('playwright-core').BrowserContext) => Promise<void>, device?: import('playwright-core').BrowserContextOptions}} options
+ * @param {{url?: string, backend?: 'cpu'|'webgpu', gpu?: boolean, phase?: string, cores?: number, route?: (context: import('playwright-core').BrowserContext) => Promise<void>, device?: import('playwright-core').BrowserContextOptions}} options
  */
-export async function openPage(t, { url = URL_OF_PAGE, backend, gpu = backend === 'webgpu', phase = 'ready', route, device = {} } = {}) {
+export async function openPage(t, { url = URL_OF_PAGE, backend, gpu = backend === 'webgpu', phase = 'ready', cores, route, device = {} } = {}) {
   const netLog = join(mkdtempSync(join(tmpdir(), 'ictus-')), 'net.json');
   const browser = await chromium.launch({
     executablePath: need('ICTUS_CHROMIUM'),
@@ -76,6 +76,7 @@ export async function openPage(t, { url = URL_OF_PAGE, backend, gpu = backend ==
     };
     new MutationObserver(look).observe(document, { subtree: true, childList: true, attributes: true });
   });
+  if (cores) await page.addInitScript((cores) => Object.defineProperty(Navigator.prototype, 'hardwareConcurrency', { get: () => cores }), cores);
   await page.goto(backend ? `${url}?backend=${backend}` : url);
   await page.waitForSelector(`body[data-phase="${phase}"]`);
   return opened;
@@ -155,6 +156,19 @@ class Page {
       last = now;
       await this.page.waitForTimeout(400);
     }
+  }
+
+  /** The reports of all scans, as the page saves them. */
+  async saved() {
+    const [download] = await Promise.all([this.page.waitForEvent('download'), this.page.click('#save-all')]);
+    return readFileSync(await download.path(), 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+  }
+
+  /** Clears the list away. */
+  async startAgain() {
+    await this.page.click('#home');
+    await this.page.click('#again-yes');
+    await this.page.locator('#start').waitFor();
   }
 
   /** Facts that the page's diagnostics state. */
@@ -263,6 +277,13 @@ export function scratch(t) {
   const folder = mkdtempSync(join(tmpdir(), 'ictus-drop-'));
   t.after(() => rmSync(folder, { recursive: true }));
   return folder;
+}
+
+/** A folder with `count` folders, each with a copy of the scan in `from`. */
+export function copies(t, from, count) {
+  const drop = scratch(t);
+  for (let n = 1; n <= count; n++) cpSync(from, join(drop, `scan ${n}`), { recursive: true });
+  return drop;
 }
 
 /** A folder with the slices of one patient of the study, named as the archive names them. */

@@ -49,9 +49,7 @@ test('a batch takes no more memory the longer it is', { timeout: patience, skip:
       const { engine, now, peak } = measured[measured.length - 1];
       t.diagnostic(`after ${answered} scans, ${((Date.now() - started) / 1000).toFixed(0)} s: engine ${engine.toFixed(0)} MB, tab ${now.toFixed(0)} MB, at most ${peak.toFixed(0)} MB`);
     }
-    await opened.page.click('#home');
-    await opened.page.click('#again-yes');
-    await opened.page.locator('#start').waitFor();
+    await opened.startAgain();
   } while (Date.now() - started < SECONDS * 1000);
   const [full, ...later] = measured;
   for (const { engine, now } of later) {

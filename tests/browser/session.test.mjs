@@ -1,12 +1,18 @@
 /** The page's engine across crashes, with workers made of a few lines, so that every crash comes at the moment it should. */
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
-import { Session } from '../../www/engine/session.js';
+import { Session, enginesFor } from '../../www/engine/session.js';
 import { reportLines } from '../../www/report/lines.js';
 
 const CRASH = { code: 'engine_crashed', message: '' };
 /** Names of files that cannot be read any more. */
 let gone = new Set();
+/** Names of scans that are looked at for ever. */
+let endless = new Set();
+/** What the page does when a lock is free, by its name. */
+let locks = new Map();
+/** @type {Worker[]} */
+let workers = [];
 /** @type {{session: Session, events: any[]}} */
 let page;
 
@@ -15,35 +21,38 @@ class Worker {
   scans = new Map();
   named = new Set();
   next = 0;
+  calls = [];
 
   constructor() {
-    this.listeners = [];
+    workers.push(this);
   }
 
-  addEventListener(type, listener, { once } = {}) {
-    if (type === 'message') this.listeners.push({ listener, once });
-  }
-
+  /** The browser tells nobody, but what the worker held is free. */
   terminate() {
     this.dead = true;
+    locks.get(this.lock)?.();
   }
 
   say(data) {
-    if (this.dead) return;
-    this.onmessage?.({ data });
-    for (const { listener } of this.listeners) listener({ data });
-    this.listeners = this.listeners.filter(({ once }) => !once);
+    if (!this.dead) this.onmessage?.({ data });
   }
 
   async postMessage({ call, method, options }) {
     await new Promise((resolve) => setTimeout(resolve, 1));
+    if (this.dead) return;
+    this.calls.push(method);
     if (method === 'trap') return this.say({ event: 'crashed', notice: CRASH });
-    if (method === 'never' || options.never) return;
+    if (method === 'screen' && endless.has(this.scans.get(options.id))) return;
     try {
       this.say({ call, value: this[method]?.(options) ?? null });
     } catch (error) {
       this.say({ call, error });
     }
+  }
+
+  hold({ name }) {
+    this.lock = name;
+    return true;
   }
 
   start() {
@@ -69,7 +78,7 @@ class Worker {
   }
 
   screen({ id }) {
-    return this.open({ id });
+    return `${this.open({ id })} with ${this.weights}`;
   }
 
   useNamedOrder({ id, named }) {
@@ -82,7 +91,7 @@ class Worker {
   }
 
   screenBeside(how) {
-    return { ...how, weights: this.weights };
+    return how;
   }
 }
 
@@ -90,10 +99,15 @@ const add = async (...files) => (await page.session.add('addFiles', { paths: fil
 const open = (id) => page.session.call('open', { id });
 const crash = () => page.session.call('addFiles', { files: ['bomb'] }).catch((error) => assert.equal(error.code, 'engine_crashed'));
 const coded = (code) => (error) => error.code === code;
+const called = (method) => workers.map(({ calls }) => calls.filter((one) => one === method).length);
+const settled = () => new Promise((resolve) => setTimeout(resolve, 100));
 
 beforeEach(async () => {
-  gone = new Set();
+  [gone, endless, locks, workers] = [new Set(), new Set(), new Map(), []];
   globalThis.Worker = /** @type {any} */ (Worker);
+  globalThis.document = /** @type {any} */ ({ baseURI: 'http://localhost/' });
+  const machine = { hardwareConcurrency: 2, locks: { request: (name, free) => locks.set(name, free) } };
+  Object.defineProperty(globalThis, 'navigator', { value: machine, configurable: true });
   const events = [];
   const session = new Session((event) => events.push(event));
   page = { session, events };
@@ -109,7 +123,7 @@ test('what is dropped while a crashed engine is replaced does not take the numbe
   const [[c], said] = await Promise.all([add('c'), open(b)]);
   assert.equal(said, 'b');
   assert.deepEqual(await Promise.all([a, b, c].map(open)), ['a', 'b', 'c']);
-  assert.deepEqual(page.events, [{ event: 'restarted', lost: [] }]);
+  assert.deepEqual(page.events, [{ event: 'restarted', lostGpu: false }]);
 });
 
 test('a fresh engine reads in the order that was asked for, and holds nothing that was removed', async () => {
@@ -125,30 +139,30 @@ test('a fresh engine reads in the order that was asked for, and holds nothing th
   assert.ok(d > c, `the number ${d} was used before`);
 });
 
-test('a fresh engine has the model that was chosen last; another one beside it gets the scan as it came in', async () => {
+test('a fresh engine answers with the model that was chosen last; another one beside it gets the scan as it came in', async () => {
   await add('a');
   const [b, c] = await add('b', 'c');
   await page.session.loadModel('chosen', false);
   await page.session.useNamedOrder(c, true);
   await crash();
-  const { weights, bytes, scan, from, named, method, options } = await page.session.screenBeside(c, 'beside');
-  assert.deepEqual([weights, bytes, scan.name, from, named, method, options.files], ['chosen', 'beside', 'c', b, true, 'addFiles', ['b', 'c']]);
+  assert.equal(await page.session.screen(b), 'b with chosen');
+  const { bytes, scan, from, named, method, options } = await page.session.screenBeside(c, 'beside');
+  assert.deepEqual([bytes, scan.name, from, named, method, options.files], ['beside', 'c', b, true, 'addFiles', ['b', 'c']]);
   await assert.rejects(page.session.screenBeside(99, 'beside'), coded('unknown_scan'));
 });
 
-test('a scan that is not found again is lost, and nothing else gets its number', async () => {
+test('a scan that is not found again is told so as long as it is gone, and nothing else gets its number', async () => {
   const [a, b, c] = [...(await add('a', 'b')), ...(await add('c'))];
   gone.add('a');
   await crash();
   assert.equal(await open(c), 'c');
   // Its drop holds one scan less, so that no number in it can be trusted.
-  for (const lost of [a, b]) await assert.rejects(open(lost), coded('unknown_scan'));
-  assert.deepEqual(page.events, [{ event: 'restarted', lost: [a, b] }]);
+  for (const lost of [a, b]) await assert.rejects(open(lost), coded('files_changed'));
   gone.clear();
   const [d] = await add('a');
   assert.ok(d > c);
   await crash();
-  assert.deepEqual(await Promise.all([c, d].map(open)), ['c', 'a']);
+  assert.deepEqual(await Promise.all([a, b, c, d].map(open)), ['a', 'b', 'c', 'a']);
 });
 
 test('three bad files do not end a batch, and then it is said that nothing more goes', async () => {
@@ -157,20 +171,105 @@ test('three bad files do not end a batch, and then it is said that nothing more 
   assert.equal(await open(a), 'a');
   await crash();
   await assert.rejects(open(a), coded('engine_stopped'));
+  await assert.rejects(page.session.screen(a), coded('engine_stopped'));
   assert.equal(page.events.at(-1).event, 'stopped');
   assert.ok(page.events.at(-1).reason.message.length > 20);
 });
 
 test('a crash between two steps is told to the scan in work; one that another call caused is not held against it', async () => {
   const [a] = await add('a');
-  const screened = page.session.call('screen', { id: a, never: true });
+  endless.add('a');
+  const screened = page.session.screen(a);
   page.session.call('trap').catch(() => {});
   await assert.rejects(screened, coded('engine_crashed'));
-  const again = page.session.call('screen', { id: a, never: true });
+  const again = page.session.screen(a);
   const fault = assert.rejects(again, coded('engine_restarted'));
   await crash();
   await fault;
-  assert.equal(await page.session.call('screen', { id: a }), 'a');
+  endless.clear();
+  assert.equal(await page.session.screen(a), 'a with first');
+});
+
+test('two scans are looked at at a time, each asked of the engine that has it, and the second engine is made only then', async () => {
+  const [a, b, c] = await add('a', 'b', 'c');
+  assert.equal(page.session.width, 2);
+  assert.equal(await page.session.screen(a), 'a with first');
+  assert.equal(await page.session.screen(b), 'b with first');
+  assert.deepEqual(called('start'), [1, 0, 0, 0]);
+  endless.add('a').add('b');
+  const both = [a, b].map((id) => page.session.screen(id).catch(({ code }) => code));
+  await settled();
+  assert.deepEqual([called('start'), called('addFiles'), called('loadModel')], [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0]]);
+  // Which of the two has a scan is nothing that anybody has to know.
+  assert.deepEqual(await Promise.all([a, b, c].map(open)), ['a', 'b', 'c']);
+  assert.deepEqual(called('open'), [2, 1, 0, 0]);
+
+  // One crashes: the other one's scan goes on, and so do those that follow.
+  workers[0]?.say({ event: 'crashed', notice: CRASH });
+  assert.equal(await both[0], 'engine_crashed');
+  assert.equal(await page.session.screen(c), 'c with first');
+  assert.deepEqual(await Promise.all([a, b, c].map(open)), ['a', 'b', 'c']);
+  assert.equal(await Promise.race([both[1], 'in work']), 'in work');
+  workers[1]?.say({ event: 'crashed', notice: CRASH });
+  assert.equal(await both[1], 'engine_crashed');
+  await settled();
+  assert.deepEqual(page.events.map(({ event }) => event), ['restarted', 'restarted']);
+});
+
+test('an engine of two that crashed and has no successor leaves the other at work', async () => {
+  const [a, b] = await add('a', 'b');
+  endless.add('a').add('b');
+  const both = [a, b].map((id) => page.session.screen(id).catch(({ code }) => code));
+  for (let n = 0; n < 2; n++) await crash();
+  await settled();
+  assert.deepEqual([page.session.width, await both[0]], [2, 'engine_restarted']);
+  await crash();
+  assert.equal(page.session.width, 1);
+  assert.equal(await open(a), 'a');
+  assert.equal(await Promise.race([both[1], 'in work']), 'in work');
+});
+
+test('what is removed or read in another order is so in every engine', async () => {
+  const [a, b, c] = await add('a', 'b', 'c');
+  endless.add('a').add('b');
+  for (const id of [a, b]) page.session.screen(id).catch(() => {});
+  await settled();
+  await page.session.useNamedOrder(c, true);
+  page.session.remove(b);
+  await settled();
+  assert.deepEqual(workers.slice(0, 2).map(({ scans, named }) => [[...scans.keys()], [...named]]), [[[a, c], [c]], [[a, c], [c]]]);
+});
+
+test('a cancel reaches a scan whose engine is still being given it', async () => {
+  const [a, b] = await add('a', 'b');
+  endless.add('a');
+  page.session.screen(a).catch(() => {});
+  const second = page.session.screen(b);
+  page.session.cancel(b);
+  await assert.rejects(second, coded('cancelled'));
+  assert.equal(await page.session.screen(b), 'b with first');
+});
+
+test('a worker that dies without a word is missed at once, whatever it was doing', async () => {
+  const [a] = await add('a');
+  endless.add('a');
+  const screened = page.session.screen(a);
+  await settled();
+  workers[0]?.terminate();
+  await assert.rejects(screened, coded('engine_gone'));
+  endless.clear();
+  assert.equal(await page.session.screen(a), 'a with first');
+  // A spare that died takes nobody's place.
+  workers[2]?.terminate();
+  await crash();
+  assert.equal(await open(a), 'a');
+  assert.equal(page.session.width, 1);
+});
+
+test('as many engines compute as the machine has room for', () => {
+  const cases = [[{}, 1], [{ hardwareConcurrency: 1, deviceMemory: 8 }, 1], [{ hardwareConcurrency: 2 }, 2], [{ hardwareConcurrency: 16 }, 2],
+    [{ hardwareConcurrency: 8, deviceMemory: 8 }, 4], [{ hardwareConcurrency: 16, deviceMemory: 8 }, 4], [{ hardwareConcurrency: 6, deviceMemory: 8 }, 3], [{ hardwareConcurrency: 8, deviceMemory: 2 }, 1]];
+  for (const [machine, engines] of cases) assert.equal(enginesFor(/** @type {any} */ (machine)), engines, JSON.stringify(machine));
 });
 
 test('every scan has a line in the saved reports, also one without an answer', () => {

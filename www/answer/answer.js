@@ -3,7 +3,7 @@ import { duration, notice, percent, t } from '../i18n/i18n.js';
 import { modelOf } from '../model/models.js';
 import { keySlice } from '../viewer/keyslice.js';
 import { isSuspicious, ranked } from '../viewer/scores.js';
-import { stepOf } from '../worklist/worklist.js';
+import { stepOf } from '../worklist/step.js';
 import { partners } from '../compare/partners.js';
 import { frequencies, gauge } from './gauge.js';
 import { orderDoctor } from './order.js';

@@ -1,54 +1,55 @@
 /**
- * The page's side of the worker: calls that return promises, a stream of events, and spare workers that take over
- * when the engine crashes. They have all they need before the page says that it is ready, so that even then
- * nothing is fetched.
+ * The page's side of a worker: calls that return promises, a stream of events, and its end, in whichever way that comes.
  */
 
-import { carriedEngine, startWorker } from './source.js';
+import { startWorker } from './source.js';
 
-/** An idle one costs a few megabytes; a batch may hold more than one scan that nobody has foreseen. */
-const SPARES = 3;
+/** What a scan in work is told when the browser killed its worker. */
+const GONE = { code: 'engine_gone', message: 'The browser ended the engine while it looked at this scan, perhaps because memory ran short. The other scans go on in a fresh one; try this one again.' };
 
 /** @typedef {(event: {event: string} & Record<string, any>) => void} OnEvent */
 
 export class EngineClient {
-  /** @type {Worker} */
-  #worker;
-  /** @type {Worker[]} */
-  #spares = [];
+  #worker = startWorker('worker');
   /** @type {Map<number, {method: string, resolve: (value: any) => void, reject: (error: any) => void}>} */
   #calls = new Map();
   #next = 0;
   #onEvent;
-  /** @type {WebAssembly.Module|null} */
-  #module = null;
+  #ended = false;
   // Memory can be shared only on servers that isolate the page by headers; without it a cancel waits for a step to end.
   #flag = globalThis.crossOriginIsolated ? new Int32Array(new SharedArrayBuffer(4)) : null;
 
-  /** @param {OnEvent} onEvent */
+  /** @param {OnEvent} onEvent Gets `ended` once this worker can do nothing any more, beside the worker's own events. */
   constructor(onEvent) {
     this.#onEvent = onEvent;
-    this.#worker = this.#spawn();
-  }
-
-  #spawn() {
-    const worker = startWorker('worker');
-    worker.onmessage = ({ data }) => this.#receive(worker, data);
-    worker.onerror = (event) => {
+    this.#worker.onmessage = ({ data }) => this.#receive(data);
+    this.#worker.onerror = (event) => {
       event.preventDefault();
-      if (worker !== this.#worker) return;
       this.#fail({ code: 'worker_failed', message: `The page's worker could not start: ${event.message || 'unknown reason'}.` });
     };
-    return worker;
+    void this.#watch();
   }
 
   /**
-   * @param {Worker} worker
-   * @param {any} data
+   * No event tells that the browser killed a worker. So each holds a lock for as long as it lives, and the page is given it
+   * when it died: at once, and never while the worker is only slow or its tab sleeps. Browsers have no locks on plain http.
    */
-  #receive(worker, data) {
+  async #watch() {
+    const locks = globalThis.navigator?.locks;
+    if (!locks) return;
+    const name = crypto.randomUUID();
+    try {
+      if (await this.call('hold', { name })) await locks.request(name, () => this.end(GONE));
+    } catch {
+      // It ended before it held the lock, or this page may not use locks.
+    }
+  }
+
+  /** @param {any} data */
+  #receive(data) {
+    if (this.#ended) return;
     if (data.event === 'crashed') {
-      if (worker === this.#worker) this.#crash(data.notice);
+      this.end(data.notice);
       return;
     }
     if (data.event) {
@@ -56,26 +57,29 @@ export class EngineClient {
       return;
     }
     const waiting = this.#calls.get(data.call);
-    if (!waiting || worker !== this.#worker) return;
+    if (!waiting) return;
     this.#calls.delete(data.call);
     if (!data.error) waiting.resolve(data.value);
     else {
       waiting.reject(data.error);
-      if (data.error.code === 'engine_crashed') this.#crash(null);
+      if (data.error.code === 'engine_crashed') this.end();
     }
   }
 
   /**
-   * @param {import('../types.js').Notice|null} ofScreening What a scan in work is told: it is the cause, unless another call was.
+   * @param {import('../types.js').Notice|null} [ofScreening] What a scan in work is told: it is the cause, unless another call was.
    */
-  #crash(ofScreening) {
+  end(ofScreening = null) {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#worker.terminate();
     for (const [call, { method, reject }] of this.#calls) {
       if (!ofScreening || method !== 'screen') continue;
       this.#calls.delete(call);
       reject(ofScreening);
     }
-    this.#fail({ code: 'engine_restarted', message: 'The engine was restarted.' });
-    this.#onEvent({ event: 'crashed' });
+    this.#fail(RESTARTED);
+    this.#onEvent({ event: 'ended' });
   }
 
   /** @param {import('../types.js').Notice} notice */
@@ -91,6 +95,7 @@ export class EngineClient {
    * @returns {Promise<any>} Rejects with a `Notice`.
    */
   call(method, options = {}, transfer = []) {
+    if (this.#ended) return Promise.reject(RESTARTED);
     const call = this.#next++;
     return new Promise((resolve, reject) => {
       this.#calls.set(call, { method, resolve, reject });
@@ -98,11 +103,15 @@ export class EngineClient {
     });
   }
 
-  /** Starts the engine; `samples` are the drawn scans that it can make. */
-  async start() {
-    const { module, samples } = await this.call('start', { module: (this.#module ??= await carriedEngine()), flag: this.#flag });
-    this.#module = module;
-    return /** @type {import('../types.js').Sample[]} */ (samples);
+  /**
+   * Starts the engine; `samples` are the drawn scans that it can make.
+   *
+   * @param {WebAssembly.Module|null} module Compiled, if it was before.
+   * @param {number} room Bytes of slices that it keeps.
+   * @returns {Promise<{module: WebAssembly.Module, samples: import('../types.js').Sample[]}>}
+   */
+  start(module, room) {
+    return this.call('start', { module, room, flag: this.#flag });
   }
 
   /**
@@ -126,34 +135,11 @@ export class EngineClient {
     return { model: withHeader(model, bytes), difference };
   }
 
-  /** Makes the spare workers fetch their files now. */
-  async prepareSpares() {
-    for (let n = 0; n < SPARES; n++) await this.#prepareSpare();
-  }
-
-  #prepareSpare() {
-    const spare = this.#spawn();
-    return new Promise((resolve) => {
-      spare.addEventListener('message', ({ data }) => {
-        if (!data.error) {
-          this.#spares.push(spare);
-          // It has all it will need.
-          spare.postMessage({ call: -1, method: 'seal', options: {} });
-        }
-        resolve(undefined);
-      }, { once: true });
-      spare.addEventListener('error', resolve, { once: true });
-      spare.postMessage({ call: -1, method: 'prepare', options: {} });
-    });
-  }
-
-  /** Puts a spare worker in the place of a crashed one. Returns whether there was one. */
-  takeSpare() {
-    this.#worker.terminate();
-    const spare = this.#spares.shift();
-    if (!spare) return false;
-    this.#worker = spare;
-    return true;
+  /** @param {number} id */
+  screen(id) {
+    // A cancel that was asked for must not hit the same scan when it is tried again.
+    if (this.#flag) Atomics.compareExchange(this.#flag, 0, id + 1, 0);
+    return this.call('screen', { id });
   }
 
   /** @param {number} id */
@@ -161,12 +147,10 @@ export class EngineClient {
     if (this.#flag) Atomics.store(this.#flag, 0, id + 1);
     return this.call('cancel', { id });
   }
-
-  /** A cancel that was asked for must not hit the same scan when it is tried again. */
-  clearCancel() {
-    if (this.#flag) Atomics.store(this.#flag, 0, 0);
-  }
 }
+
+/** What a call is told that another one's crash took with it. */
+const RESTARTED = { code: 'engine_restarted', message: 'The engine was restarted.' };
 
 /**
  * @param {Omit<import('../types.js').Model, 'header'>} model

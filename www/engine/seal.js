@@ -11,11 +11,13 @@ const OF_PAGE = ['RTCPeerConnection', 'webkitRTCPeerConnection', 'open', 'Notifi
 const SEALED = "default-src 'none'; form-action 'none'; base-uri 'none'";
 
 /**
- * Takes away every way out of this worker, once all it needs is here. The policy of the page does not reach into a
- * worker on servers that send no headers; this does. (`import()` cannot be taken away, but only our own script could call it.)
+ * Takes away every way out of this worker, once all it needs is here; what the page is forbidden later does not reach into it.
+ * `import()` is no function that could be taken away: the policy leaves it the page's own server, and the service worker nothing.
  */
 export function seal() {
   take(OF_WORKER);
+  // The name of a lock could tell another page of this site something. What holds one by now keeps it.
+  Object.defineProperty(Object.getPrototypeOf(navigator), 'locks', { value: undefined });
 }
 
 /** Takes away every way out of the page, once all it needs is here. */

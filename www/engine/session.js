@@ -1,122 +1,248 @@
 /**
- * The engine as the rooms of the page know it: one that survives a crash. A fresh worker takes the place of the old one, is
- * given all scans again under the numbers they had, and only then are the page's calls let through to it, so that no number
- * ever means another scan than before.
+ * The engines as the rooms of the page know them: one, which survives crashes and looks at several scans at a time where
+ * there are cores for it. Each call goes to the engine that has its scan; a fresh worker takes the place of one that crashed,
+ * and is given the scans again under the numbers they had, so that no number ever means another scan than before.
  *
  * @typedef {import('../types.js').Found} Found
- * @typedef {import('../types.js').FoundScan} FoundScan
  * @typedef {import('../types.js').Notice} Notice
- *
- * @typedef {object} Given What the engine was given, and what it found in it.
- * @property {'addFiles'|'addSample'} method
- * @property {object} options
- * @property {FoundScan[]} scans
+ * @typedef {import('./engine.js').Drop} Drop
  */
 import { EngineClient } from './client.js';
+import { Engine } from './engine.js';
+import { carriedEngine } from './source.js';
+
+/**
+ * Workers beside the first, prepared before the page says that it is ready, so that nothing is fetched even when they start.
+ * They compute when there is more than one scan to look at, or when an engine crashed. An idle one costs a few megabytes.
+ */
+const SPARES = 3;
+
+/** Volumes that all engines keep together; a scan is read again in about a second. */
+const ROOM_BYTES = 512 * 1024 * 1024;
+
+/** @type {Notice} */
+const UNKNOWN = { code: 'unknown_scan', message: 'This scan is not open any more. Drop it again.' };
+
+/**
+ * How many engines compute at a time. Half of the cores that a browser counts are often not whole ones, and each engine takes
+ * memory: a tab is to stay below 1.5 GB.
+ *
+ * @param {{hardwareConcurrency?: number, deviceMemory?: number}} machine `deviceMemory` in GiB, 8 at most, where the browser tells it.
+ */
+export function enginesFor({ hardwareConcurrency = 1, deviceMemory = 4 }) {
+  if (hardwareConcurrency < 2 || deviceMemory < 4) return 1;
+  return Math.min(Math.max(2, Math.floor(hardwareConcurrency / 2)), deviceMemory < 8 ? 2 : SPARES + 1);
+}
 
 export class Session {
-  #client;
   #onEvent;
-  /** @type {Given[]} */
-  #given = [];
-  /** Scans that are read in the order of their file names. */
-  #named = new Set();
-  #removed = new Set();
-  /** Scans that could not be found again. */
-  #lost = new Set();
+  #most = enginesFor(globalThis.navigator ?? {});
+  /** @type {Engine[]} Those that compute; what belongs to no scan is asked of the first. */
+  #engines;
+  /** @type {EngineClient[]} */
+  #spares = [];
+  /** @type {WebAssembly.Module|null} */
+  #module = null;
+  /** @type {Drop[]} */
+  #drops = [];
+  /** @type {Map<number, Engine>} Which engine looked at a scan last: it has its slices and its map. */
+  #holders = new Map();
+  #cancelled = new Set();
   /** Number of the next scan: none is used twice, not even after a crash. */
   #next = 0;
-  /** @type {{bytes: ArrayBuffer, onGpu: boolean}|null} */
+  /** @type {import('./engine.js').Weights|null} */
   #weights = null;
-  /** Settles when the engine holds all scans; calls that come earlier wait for it. */
-  #whole = Promise.resolve();
+  /** @type {Engine|null} The one that can ask the GPU. */
+  #withGpu = null;
+  /** @type {Engine|null} The one that holds a scan beside its own, for another model. */
+  #beside = null;
   /** @type {Notice|null} */
   #stopped = null;
 
   /**
-   * @param {import('./client.js').OnEvent} onEvent Gets `restarted` with the numbers of `lost` scans, and `stopped` with the
-   *   reason when there is no spare engine left, beside the worker's own events.
+   * @param {import('./client.js').OnEvent} onEvent Gets `restarted` when a fresh engine has taken over (`lostGpu`: from the one
+   *   that asked the GPU), and `stopped` with the reason when none is left, beside the workers' own events.
    */
   constructor(onEvent) {
     this.#onEvent = onEvent;
-    this.#client = new EngineClient((event) => {
-      if (event.event === 'crashed') this.#whole = this.#restart();
-      else onEvent(event);
+    // Started by `start`, before which nobody calls.
+    this.#engines = [new Engine(this.#spawn(), Promise.resolve())];
+  }
+
+  #spawn() {
+    const client = new EngineClient((event) => {
+      if (event.event === 'ended') this.#replace(client);
+      else {
+        if (event.event === 'gpu-lost') this.#withGpu = null;
+        this.#onEvent(event);
+      }
     });
+    return client;
   }
 
-  start() {
-    return this.#client.start();
+  /** Starts the first engine; the answer is the drawn scans that it can make. */
+  async start() {
+    const { module, samples } = await this.#first.client.start(await carriedEngine(), this.#room);
+    this.#module = module;
+    return samples;
+  }
+
+  get #first() {
+    const [first] = this.#engines;
+    if (!first) throw this.#stopped;
+    return first;
+  }
+
+  get #room() {
+    return ROOM_BYTES / this.#most;
+  }
+
+  /** Makes the spare workers fetch their files now. */
+  async prepareSpares() {
+    for (let n = 0; n < SPARES; n++) {
+      const spare = this.#spawn();
+      try {
+        await spare.call('prepare');
+        // It has all it will need.
+        await spare.call('seal');
+        this.#spares.push(spare);
+      } catch {
+        spare.end();
+      }
+    }
+  }
+
+  /** @param {EngineClient} spare */
+  #engineOf(spare) {
+    // One that does not start is as good as one that crashed.
+    return new Engine(spare, spare.start(this.#module, this.#room).catch(() => spare.end()));
+  }
+
+  /** @param {EngineClient} ended */
+  #replace(ended) {
+    this.#spares = this.#spares.filter((spare) => spare !== ended);
+    const place = this.#engines.findIndex(({ client }) => client === ended);
+    if (place < 0) return;
+    const spare = this.#spares.shift();
+    const [crashed] = this.#engines.splice(place, 1, ...(spare ? [this.#engineOf(spare)] : []));
+    const lostGpu = crashed === this.#withGpu;
+    if (lostGpu) this.#withGpu = null;
+    const next = this.#engines[place] ?? this.#engines[0];
+    if (next) void next.up.then(() => this.#onEvent({ event: 'restarted', lostGpu }));
+    else {
+      this.#stopped = { code: 'engine_stopped', message: 'The engine stopped again. Finished answers stay: save them, and reload the page to go on.' };
+      this.#onEvent({ event: 'stopped', reason: this.#stopped });
+    }
   }
 
   /**
-   * @param {ArrayBuffer} bytes
-   * @param {boolean} onGpu The GPU worker holds these weights too.
+   * @param {() => Engine} choose
+   * @returns {Promise<Engine>} One that has started.
    */
-  async loadModel(bytes, onGpu) {
-    const weights = { bytes, onGpu };
-    await this.#whole;
-    const loaded = await this.#client.loadModel(weights);
-    this.#weights = weights;
-    return loaded;
+  async #started(choose) {
+    for (;;) {
+      const engine = choose();
+      await engine.up;
+      // Crashed in between, another one has its place.
+      if (this.#engines.includes(engine)) return engine;
+    }
   }
 
-  /** @type {EngineClient['tryModel']} */
-  async tryModel(bytes, test) {
-    await this.#whole;
-    return this.#client.tryModel(bytes, test);
+  /** @param {number} id */
+  #dropOf(id) {
+    const drop = this.#drops.find(({ scans, removed }) => !removed.has(id) && scans.some((scan) => scan.id === id));
+    if (!drop) throw UNKNOWN;
+    return drop;
   }
 
-  /**
-   * Answers a scan with another model too, without a change to its answer.
-   *
-   * @param {number} id
-   * @param {ArrayBuffer} bytes
-   */
-  async screenBeside(id, bytes) {
-    const drop = this.#given.find(({ scans }) => scans.some((scan) => scan.id === id));
-    const scan = drop?.scans.find((one) => one.id === id);
-    if (!drop || !scan) throw { code: 'unknown_scan', message: 'This scan is not open any more. Drop it again.' };
-    const { method, options, scans } = drop;
-    return this.call('screenBeside', { scan, bytes, method, options, from: scans[0]?.id, named: this.#named.has(id) });
+  /** @param {number} id */
+  #holderOf(id) {
+    const holder = this.#holders.get(id);
+    return holder && this.#engines.includes(holder) ? holder : this.#first;
   }
 
-  prepareSpares() {
-    return this.#client.prepareSpares();
-  }
-
-  /** @type {EngineClient['call']} */
-  async call(method, options, transfer) {
-    let whole;
-    do {
-      whole = this.#whole;
-      await whole;
-      // Crashed again in between, there is another one to wait for.
-    } while (whole !== this.#whole);
-    if (this.#stopped) throw this.#stopped;
-    return this.#client.call(method, options, transfer);
-  }
+  // -------------------------------------------------------------- scans
 
   /**
-   * Gives files or a sample to the engine. One at a time: the next waits for this one's numbers.
+   * Gives files or a sample to an engine. One at a time: the next waits for this one's numbers.
    *
-   * @param {Given['method']} method
+   * @param {Drop['method']} method
    * @param {object} options
    * @returns {Promise<Found>} Rejects with a `Notice`.
    */
   async add(method, options) {
+    const engine = await this.#started(() => this.#engines.find(({ busy }) => !busy) ?? this.#first);
     /** @type {Found} */
-    const found = await this.call(method, { ...options, from: this.#next });
+    const found = await engine.client.call(method, { ...options, from: this.#next });
     this.#next = Math.max(this.#next, ...found.scans.map(({ id }) => id + 1));
-    if (found.scans.length > 0) this.#given.push({ method, options, scans: found.scans });
+    const drop = { method, options, scans: found.scans, named: new Set(), removed: new Set(), lost: false };
+    if (found.scans.length > 0) {
+      this.#drops.push(drop);
+      engine.found(drop);
+    }
     return found;
+  }
+
+  /** How many scans can be looked at at a time. A GPU takes one after the other. */
+  get width() {
+    if (this.#withGpu && this.#weights?.onGpu) return 1;
+    return Math.max(1, Math.min(this.#most, this.#engines.length + this.#spares.length));
+  }
+
+  /**
+   * Looks at a scan, in an engine that looks at no other.
+   *
+   * @param {number} id
+   * @returns {Promise<any>} What `screen` of `worker.js` answers. Rejects with a `Notice`.
+   */
+  async screen(id) {
+    const drop = this.#dropOf(id);
+    const engine = this.#engineFor(id, drop);
+    this.#holders.set(id, engine);
+    this.#cancelled.delete(id);
+    return engine.screen(id, drop, this.#weights, () => this.#cancelled.has(id));
+  }
+
+  /**
+   * @param {number} id
+   * @param {Drop} drop
+   */
+  #engineFor(id, drop) {
+    if (this.#withGpu && this.#weights?.onGpu) return this.#withGpu;
+    const free = this.#engines.filter(({ busy }) => !busy);
+    const holder = this.#holders.get(id);
+    return free.find((engine) => engine === holder) ?? free.find((engine) => engine.has(drop)) ?? free[0] ?? this.#join() ?? this.#first;
+  }
+
+  /** Another engine beside those that are busy, where there may be one. */
+  #join() {
+    const spare = this.#engines.length < this.#most ? this.#spares.shift() : undefined;
+    if (!spare) return null;
+    const engine = this.#engineOf(spare);
+    this.#engines.push(engine);
+    return engine;
+  }
+
+  /** @param {number} id */
+  cancel(id) {
+    this.#cancelled.add(id);
+    // An engine that crashed meanwhile has nothing to cancel.
+    this.#holders.get(id)?.client.cancel(id).catch(() => {});
   }
 
   /** @param {number} id */
   remove(id) {
-    this.#removed.add(id);
-    // A scan that is gone already is as good as removed.
-    this.call('remove', { id }).catch(() => {});
+    const drop = this.#drops.find(({ scans }) => scans.some((scan) => scan.id === id));
+    if (!drop) return;
+    drop.removed.add(id);
+    this.#holders.delete(id);
+    const whole = drop.scans.every((scan) => drop.removed.has(scan.id));
+    if (whole) this.#drops = this.#drops.filter((other) => other !== drop);
+    for (const engine of this.#engines) {
+      // A scan that is gone already is as good as removed.
+      if (engine.has(drop)) engine.client.call('remove', { id }).catch(() => {});
+      if (whole) engine.forget(drop);
+    }
   }
 
   /**
@@ -124,78 +250,85 @@ export class Session {
    * @param {boolean} named
    */
   async useNamedOrder(id, named) {
-    await this.call('useNamedOrder', { id, named });
-    if (named) this.#named.add(id);
-    else this.#named.delete(id);
+    const drop = this.#dropOf(id);
+    if (named) drop.named.add(id);
+    else drop.named.delete(id);
+    // One that crashed is told when it is given the scan again.
+    await Promise.all(this.#engines.map((engine) => engine.has(drop) && engine.client.call('useNamedOrder', { id, named }).catch(() => {})));
   }
 
-  /** @param {number} id */
-  cancel(id) {
-    // An engine that crashed meanwhile has nothing to cancel.
-    this.#client.cancel(id).catch(() => {});
+  /**
+   * Answers a scan with another model too, without a change to its answer. What follows is asked for with `beside`.
+   *
+   * @param {number} id
+   * @param {ArrayBuffer} bytes
+   */
+  async screenBeside(id, bytes) {
+    const { method, options, scans, named } = this.#dropOf(id);
+    const engine = await this.#started(() => this.#holderOf(id));
+    if (engine !== this.#beside) await this.closeBeside();
+    this.#beside = engine;
+    return engine.client.call('screenBeside', { scan: scans.find((scan) => scan.id === id), bytes, method, options, from: scans[0]?.id, named: named.has(id) });
   }
 
-  clearCancel() {
-    this.#client.clearCancel();
+  async closeBeside() {
+    await this.#beside?.client.call('closeBeside').catch(() => {});
   }
 
-  async #restart() {
-    if (!this.#client.takeSpare()) {
-      this.#stop({ code: 'engine_stopped', message: 'The engine stopped again. Finished answers stay: save them, and reload the page to go on.' });
-      return;
-    }
-    try {
-      await this.#client.start();
-      if (this.#weights) await this.#client.loadModel(this.#weights);
-      await this.#client.call('seal');
-      for (const drop of [...this.#given]) await this.#giveAgain(drop);
-      this.#onEvent({ event: 'restarted', lost: [...this.#lost] });
-    } catch (error) {
-      // After another crash the next engine is on its way.
-      if (!isCrash(error)) this.#stop(/** @type {Notice} */ (error));
-    }
+  /**
+   * Asks the engine that has the scan `id`, or the first one where no scan is asked about.
+   *
+   * @param {string} method A method of `worker.js`.
+   * @param {{id?: number, beside?: boolean} & Record<string, any>} [options]
+   * @returns {Promise<any>} Rejects with a `Notice`.
+   */
+  async call(method, options = {}) {
+    const { id, beside } = options;
+    if (id === undefined) return (await this.#started(() => this.#first)).client.call(method, options);
+    if (beside) return this.#beside ? this.#beside.client.call(method, options) : Promise.reject(UNKNOWN);
+    const drop = this.#dropOf(id);
+    const engine = await this.#started(() => this.#holderOf(id));
+    await engine.give(drop);
+    return engine.client.call(method, options);
   }
 
-  /** @param {Given} drop */
-  async #giveAgain(drop) {
-    const { method, options, scans } = drop;
-    const [first] = scans;
-    if (!first || scans.every(({ id }) => this.#removed.has(id))) return;
-    // Until it is there again it counts as lost, and so it does if the engine crashes on it.
-    this.#given = this.#given.filter((other) => other !== drop);
-    for (const { id } of scans) this.#lost.add(id);
-    /** @type {FoundScan[]} */
-    let again = [];
-    try {
-      ({ scans: again } = await this.#client.call(method, { ...options, from: first.id }));
-    } catch (error) {
-      if (isCrash(error)) throw error;
-    }
-    // Files can be changed or be out of reach by now; what is not the same scan must not have its number.
-    const same = again.length === scans.length && again.every((scan, place) => isSame(scan, scans[place]));
-    for (const { id } of again) {
-      if (!same || this.#removed.has(id)) await this.#client.call('remove', { id });
-      else if (this.#named.has(id)) await this.#client.call('useNamedOrder', { id, named: true });
-    }
-    if (!same) return;
-    this.#given.push(drop);
-    for (const { id } of scans) this.#lost.delete(id);
+  // -------------------------------------------------------------- models and machines
+
+  /**
+   * @param {ArrayBuffer} bytes
+   * @param {boolean} onGpu The GPU worker holds these weights too.
+   */
+  async loadModel(bytes, onGpu) {
+    const weights = { bytes, onGpu };
+    const loaded = await (await this.#started(() => this.#first)).load(weights);
+    this.#weights = weights;
+    return loaded;
   }
 
-  /** @param {Notice} reason */
-  #stop(reason) {
-    this.#stopped = reason;
-    this.#onEvent({ event: 'stopped', reason });
+  /** @type {EngineClient['tryModel']} */
+  async tryModel(bytes, test) {
+    return (await this.#started(() => this.#first)).client.tryModel(bytes, test);
   }
-}
 
-/** @param {unknown} error */
-const isCrash = (error) => ['engine_crashed', 'engine_restarted'].includes(/** @type {Notice} */ (error)?.code);
+  /** @param {MessagePort} port Of the GPU worker. */
+  async connectGpu(port) {
+    const engine = await this.#started(() => this.#first);
+    await engine.client.call('connectGpu', { port }, [port]);
+    this.#withGpu = engine;
+  }
 
-/**
- * @param {FoundScan} scan
- * @param {FoundScan} [before]
- */
-function isSame(scan, before) {
-  return before !== undefined && scan.id === before.id && scan.name === before.name && scan.kind === before.kind && scan.slices === before.slices;
+  dropGpu() {
+    this.#withGpu?.client.call('dropGpu').catch(() => {});
+    this.#withGpu = null;
+  }
+
+  /** Facts for a report of a problem, of all engines together. */
+  async diagnostics() {
+    if (this.#stopped) throw this.#stopped;
+    const all = await Promise.all(this.#engines.map(({ client, up }) => up.then(() => client.call('diagnostics'))));
+    /** @param {string} key */
+    const sum = (key) => all.reduce((total, one) => total + one[key], 0);
+    const scans = this.#drops.reduce((total, { scans: found, removed }) => total + found.length - removed.size, 0);
+    return { ...all[0], scans, engines: all.length, slices_held_bytes: sum('slices_held_bytes'), memory_bytes: sum('memory_bytes') };
+  }
 }

@@ -20,15 +20,18 @@ let policy = null;
  * @param {string} address
  */
 export function scriptAddress(address) {
-  policy ??= /** @type {any} */ (globalThis).trustedTypes?.createPolicy('ictus', { createScriptURL: known }) ?? { createScriptURL: (plain) => plain };
+  policy ??= /** @type {any} */ (globalThis).trustedTypes?.createPolicy('ictus', { createScriptURL: known }) ?? { createScriptURL: known };
   return policy?.createScriptURL(address);
 }
 
 /** @param {string} address */
 function known(address) {
   const { href } = new URL(address, document.baseURI);
-  if (![besides('worker'), besides('gpu-worker'), new URL('sw.js', document.baseURI).href].includes(href)) throw new TypeError(`${href} is no script of this page`);
-  return href;
+  if (href === new URL('sw.js', document.baseURI).href) return href;
+  if (![besides('worker'), besides('gpu-worker')].includes(href)) throw new TypeError(`${href} is no script of this page`);
+  // A worker that starts from a text of the page obeys the policy of the page; one that starts from a file obeys what the
+  // server sends with it, which may be nothing.
+  return URL.createObjectURL(new Blob([`import ${JSON.stringify(href)};`], { type: 'text/javascript' }));
 }
 
 /** @param {'worker'|'gpu-worker'} name */

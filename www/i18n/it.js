@@ -412,9 +412,10 @@ export const it = {
   'code.not_a_head': 'Questo non sembra una TC assiale della testa.',
   'code.slices_out_of_order': 'Le sezioni vicine non si susseguono. Dalle nell’ordine delle loro posizioni.',
   'code.order_by_request': 'Le sezioni stanno come prima della correzione, perché l’hai chiesto. Secondo le immagini non è l’ordine della testa: la risposta può essere sbagliata.',
-  'code.files_changed': 'Il motore è ripartito e non ha ritrovato questa scansione nei suoi file. Trascinali di nuovo.',
+  'code.files_changed': 'Un altro motore non ha ritrovato questa scansione nei suoi file. Trascinali di nuovo.',
   'code.cancelled': 'Annullata: questa scansione non è stata esaminata.',
   'code.not_finished': 'Al momento del salvataggio questa scansione non era ancora stata esaminata.',
   'code.engine_stopped': 'Il motore si è fermato di nuovo. Le risposte finite restano: salvale e ricarica la pagina per continuare.',
   'code.engine_crashed': 'Il motore si è fermato su questa scansione. Le altre continuano in uno nuovo.',
+  'code.engine_gone': 'Il browser ha chiuso il motore mentre esaminava questa scansione, forse per mancanza di memoria. Le altre continuano in uno nuovo; riprova con questa.',
 };

@@ -1,7 +1,7 @@
 import { h } from '../dom.js';
 import { percent, t, translate } from '../i18n/i18n.js';
 import { Film } from './film.js';
-import { stepOf } from '../worklist/worklist.js';
+import { stepOf } from '../worklist/step.js';
 import { fromCentre, sidesOf, spacing } from './geometry.js';
 import { wireGestures, wireWheel } from './gestures.js';
 import { Ladder } from './ladder.js';

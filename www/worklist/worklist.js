@@ -1,6 +1,7 @@
 import { h } from '../dom.js';
 import { notice, percent, t, translate } from '../i18n/i18n.js';
 import { arranged, FILTERS, kindOf, SORTS, tally } from './arrange.js';
+import { stepOf } from './step.js';
 
 /**
  * @typedef {import('../types.js').Row} Row
@@ -226,12 +227,6 @@ function status(row) {
   if (kind === 'open') return [h('span', {}, row.outcome === 'working' ? stepOf(row) : t(`state.${row.outcome}`))];
   const words = [h(`span.mark.mark-${kind}`, { 'aria-hidden': true }), h('span', {}, t(`finding.${kind}`))];
   return kind === 'refused' ? words : [...words, h('span.row-percent', {}, percent(row.report?.probability ?? 0))];
-}
-
-/** @param {Row} row */
-export function stepOf(row) {
-  const name = t(`step.${row.step || 'start'}`);
-  return row.total > 1 ? `${name} ${row.done} / ${row.total}` : name;
 }
 
 /** @param {Row} row */

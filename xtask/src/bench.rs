@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the kernels natively, the page in a real browser, its network against ONNX Runtime Web, and the sizes of
+//! `cargo xtask bench`: the kernels natively, the page in a real browser, a batch on two cores, its network against ONNX Runtime Web, and the sizes of
 //! what is sent. What it prints is also written as JSON.
 
 use crate::browser;
@@ -72,28 +72,46 @@ fn print(page: &Value) {
             println!("  {name:<38} {:>12.0} {:>12.0}", of(step, "median_ms"), of(step, "least_ms"));
         }
     }
+    println!("\na batch with one engine and with two, by turns: medians (quartiles)");
+    for batch in page["batches"].as_array().into_iter().flatten() {
+        println!("{}", with_two_engines(batch));
+    }
     println!("\nthe network alone, one thread, by turns in one tab: medians (quartiles)");
     for network in page["networks"].as_array().into_iter().flatten() {
         println!("{}", against_onnx_runtime(network));
     }
 }
 
+fn with_two_engines(batch: &Value) -> String {
+    format!(
+        "  {} scans ({}), {} pairs of runs: one engine {} ms, two {} ms, {} times as fast",
+        batch["scans"],
+        batch["what"].as_str().unwrap_or_default(),
+        batch["pairs"],
+        spread(&batch["one_ms"], 0),
+        spread(&batch["two_ms"], 0),
+        spread(&batch["ratio"], 2)
+    )
+}
+
 fn against_onnx_runtime(network: &Value) -> String {
-    let spread = |key: &str, digits: usize| {
-        let of = |part: &str| network[key][part].as_f64().unwrap_or(f64::NAN);
-        format!("{:.digits$} ({:.digits$} to {:.digits$})", of("median"), of("lower"), of("upper"))
-    };
     format!(
         "  {} network on {} voxels, {} pairs of runs: ours {} ms, ONNX Runtime Web {} ms, {} times as fast; \
          outputs differ by at most {:.0e}",
         network["name"].as_str().unwrap_or_default(),
         network["shape"].as_array().into_iter().flatten().map(Value::to_string).collect::<Vec<_>>().join(" x "),
         network["pairs"],
-        spread("ours_ms", 1),
-        spread("onnx_runtime_web_ms", 1),
-        spread("ratio", 2),
+        spread(&network["ours_ms"], 1),
+        spread(&network["onnx_runtime_web_ms"], 1),
+        spread(&network["ratio"], 2),
         network["difference"].as_f64().unwrap_or(f64::NAN)
     )
+}
+
+/// A median with its quartiles.
+fn spread(value: &Value, digits: usize) -> String {
+    let of = |part: &str| value[part].as_f64().unwrap_or(f64::NAN);
+    format!("{:.digits$} ({:.digits$} to {:.digits$})", of("median"), of("lower"), of("upper"))
 }
 
 fn sizes(workspace: &Workspace, engines: &[Engine]) -> Result<Value> {
@@ -120,12 +138,24 @@ fn sizes(workspace: &Workspace, engines: &[Engine]) -> Result<Value> {
 mod tests {
     use super::*;
 
+    fn around(median: f64) -> Value {
+        json!({ "lower": median - 0.25, "median": median, "upper": median + 0.25 })
+    }
+
+    #[test]
+    fn a_batch_tells_what_the_second_engine_is_worth() {
+        let batch = json!({ "what": "JPG", "scans": 12, "pairs": 5, "one_ms": around(9000.0), "two_ms": around(6000.0), "ratio": around(1.5) });
+        let text = with_two_engines(&batch);
+        for part in ["12 scans (JPG), 5 pairs", "one engine 9000 (", "two 6000 (", "1.50 (1.25 to 1.75) times"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
     #[test]
     fn the_comparison_tells_ratio_and_spread() {
-        let spread = |median: f64| json!({ "lower": median - 0.25, "median": median, "upper": median + 0.25 });
         let network = json!({
             "name": "shipped", "shape": [28, 96, 80], "pairs": 60, "difference": 2e-6,
-            "ours_ms": spread(40.0), "onnx_runtime_web_ms": spread(90.0), "ratio": spread(2.25),
+            "ours_ms": around(40.0), "onnx_runtime_web_ms": around(90.0), "ratio": around(2.25),
         });
         let text = against_onnx_runtime(&network);
         for part in [
