@@ -8,7 +8,7 @@ use super::nifti::{NiftiPlan, pair_up};
 use super::source::folder;
 use super::zip::{self, Budget};
 use super::{
-    Fault, InputFile, Progress, ReadError, ReadProgress, RefusedScan, Scan, ScanKind, limits, tar, tiff,
+    Fault, InputFile, Patient, Progress, ReadError, ReadProgress, RefusedScan, Scan, ScanKind, limits, tar, tiff,
 };
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -75,6 +75,14 @@ impl ScanPlan {
             Reader::Pictures(plan) => plan.sources(),
             Reader::Nifti(plan) => plan.sources(),
             Reader::Dicom(plan) => plan.sources(),
+        }
+    }
+
+    /// Whose scan it is, where the files say it: DICOM does.
+    pub fn patient(&self) -> Option<&Patient> {
+        match &self.reader {
+            Reader::Pictures(_) | Reader::Nifti(_) => None,
+            Reader::Dicom(plan) => plan.patient(),
         }
     }
 

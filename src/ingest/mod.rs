@@ -27,6 +27,7 @@ pub mod images;
 pub mod limits;
 mod nifti;
 pub mod order;
+mod patient;
 mod plausible;
 mod source;
 mod tar;
@@ -38,6 +39,7 @@ pub use digest::{Digest, digest};
 pub use discover::{Discovery, ScanPlan, discover};
 pub use fault::Fault;
 pub use group::natural_order;
+pub use patient::{Patient, Salt, SaltError};
 
 use crate::report::{Refusal, Warning};
 use crate::volume::Volume;

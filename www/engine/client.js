@@ -24,6 +24,8 @@ export class EngineClient {
   #module = null;
   // Memory can be shared only on servers that isolate the page by headers; without it a cancel waits for a step to end.
   #flag = globalThis.crossOriginIsolated ? new Int32Array(new SharedArrayBuffer(4)) : null;
+  // Stays in memory: with the page it is gone, and nobody can tell any more who is behind a hash.
+  #salt = crypto.getRandomValues(new Uint8Array(16));
 
   /** @param {OnEvent} onEvent */
   constructor(onEvent) {
@@ -100,7 +102,7 @@ export class EngineClient {
 
   /** Starts the engine; `samples` are the drawn scans that it can make. */
   async start() {
-    const { module, samples } = await this.call('start', { module: (this.#module ??= await carriedEngine()), flag: this.#flag });
+    const { module, samples } = await this.call('start', { module: (this.#module ??= await carriedEngine()), flag: this.#flag, salt: this.#salt });
     this.#module = module;
     return /** @type {import('../types.js').Sample[]} */ (samples);
   }
