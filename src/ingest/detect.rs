@@ -98,7 +98,7 @@ fn of_head(head: &[u8]) -> Option<Content> {
         picture("a video or a phone photo")
     } else if at(0, b"\0\0\0\x0cjP  ") || at(0, &[0xff, 0x4f, 0xff, 0x51]) {
         picture("a JPEG 2000 picture")
-    } else if at(0, b"\0\0\0\x0cJXL ") || at(0, &[0xff, 0x0a]) {
+    } else if at(0, b"\0\0\0\x0cJXL ") {
         picture("a JPEG XL picture")
     } else if at(257, b"ustar") {
         Some(Content::Tar)
@@ -205,6 +205,8 @@ fn of_name(name: &str, head: &[u8]) -> Content {
     match name.rsplit_once('.').map_or("", |(_, extension)| extension) {
         "dcm" | "dicom" | "ima" => Content::FalseDicom,
         "img" => Content::PairData,
+        // Its mark is two bytes, which voxels can be as well.
+        "jxl" => Content::Unsupported("a JPEG XL picture", EXPORT_PICTURES),
         // The first tar format has no mark; whether it is one its check sums tell.
         "tar" => Content::Tar,
         "nii" => Content::Other("named like a NIfTI file, but has no NIfTI header"),

@@ -334,7 +334,7 @@ fn jpeg_ends(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{InputFile, Scan, discover};
+    use super::super::{InputFile, Scan, ScanPlan, discover};
     use super::*;
     use image::{GrayImage, RgbImage};
     use std::ops::ControlFlow;
@@ -497,7 +497,7 @@ mod tests {
             (1..9).map(|n| file(&name(n, ""), encode(&head(n), ImageFormat::Png))).collect();
         files.extend((3..6).map(|n| file(&name(n, " copy"), encode(&head(n), ImageFormat::Png))));
         let discovery = discover(files.clone());
-        assert_eq!(discovery.scans.iter().map(|plan| plan.slices()).collect::<Vec<_>>(), [8]);
+        assert_eq!(discovery.scans.iter().map(ScanPlan::slices).collect::<Vec<_>>(), [8]);
         assert!(codes(&read(files.clone()).unwrap()).contains(&"duplicate_files"));
         // What is called a copy and shows something else is one.
         files.push(file(&name(6, " copy"), encode(&head(30), ImageFormat::Png)));
