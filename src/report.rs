@@ -103,6 +103,8 @@ pub struct ScanReport {
     pub scan: String,
     /// Files that the scan was read from.
     pub sources: Vec<String>,
+    /// Salted hash of the patient's number, where the files state one.
+    pub patient_hash: Option<String>,
     /// Answered or refused.
     pub outcome: Outcome,
     /// Calibrated probability of intracranial bleeding.

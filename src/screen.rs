@@ -238,6 +238,7 @@ fn empty_report(scan: &str, sources: Vec<String>) -> ScanReport {
         schema: SCHEMA_VERSION,
         scan: scan.to_owned(),
         sources,
+        patient_hash: None,
         outcome: Outcome::Refused,
         probability: None,
         finding: None,

@@ -13,6 +13,7 @@
  * @property {number} schema
  * @property {string} scan
  * @property {string[]} sources
+ * @property {string|null} patient_hash Salted, so that only scans of one session can be compared.
  * @property {'classified'|'refused'} outcome
  * @property {number|null} probability
  * @property {'bleeding likely'|'uncertain'|'no bleeding seen'|null} finding

@@ -38,6 +38,8 @@ const cancelled = new Set();
 const netInputs = new Map();
 /** @type {any} */
 let glue;
+/** @type {Uint8Array} What patients' numbers are hashed with, the same for all engines of this page. */
+let salt;
 
 const NET_INPUTS_KEPT = 64;
 
@@ -186,15 +188,16 @@ const methods = {
   },
 
   /**
-   * @param {{module: WebAssembly.Module|null, room: number, flag: Int32Array|null}} options `module` from an earlier worker,
-   *   `room` in bytes of slices.
+   * @param {{module: WebAssembly.Module|null, room: number, flag: Int32Array|null, salt: Uint8Array}} options `module` from an
+   *   earlier worker, `room` in bytes of slices.
    */
-  async start({ module, room, flag }) {
+  async start({ module, room, flag, ...rest }) {
     await this.prepare();
     cancelFlag = flag;
+    salt = rest.salt;
     const compiled = module ?? (await compile(url('pkg/cpu/ictus_bg.wasm')));
     await glue.default({ module_or_path: compiled });
-    engine = new glue.Engine();
+    engine = new glue.Engine(salt);
     engine.hold_at_most(room);
     return { module: compiled, samples: JSON.parse(engine.samples()) };
   },
@@ -214,7 +217,7 @@ const methods = {
    * @param {{bytes: ArrayBuffer, test: boolean}} options `test` has the network compute, too.
    */
   async tryModel({ bytes, test }) {
-    const trial = new glue.Engine();
+    const trial = new glue.Engine(salt);
     try {
       const model = JSON.parse(trial.load_model(new Uint8Array(bytes)));
       return { model, difference: test ? await trial.self_test() : 0 };
@@ -237,7 +240,7 @@ const methods = {
   async screenBeside({ scan, bytes, method, options, from, named }) {
     const { id } = scan;
     closeBeside();
-    const mine = { engine: /** @type {Engine} */ (new glue.Engine()), busy: true, closed: false };
+    const mine = { engine: /** @type {Engine} */ (new glue.Engine(salt)), busy: true, closed: false };
     beside = mine;
     try {
       const model = JSON.parse(mine.engine.load_model(new Uint8Array(bytes)));

@@ -24,7 +24,7 @@ pub(super) enum Content {
     PairData,
     /// JPEG picture.
     Jpeg,
-    /// PNG or BMP picture.
+    /// PNG, BMP or WebP picture.
     Picture,
     /// TIFF, of one or many pages.
     Tiff,
@@ -93,11 +93,13 @@ fn of_head(head: &[u8]) -> Option<Content> {
     } else if at(0, b"GIF8") {
         picture("a GIF picture")
     } else if at(0, b"RIFF") && at(8, b"WEBP") {
-        picture("a WebP picture")
+        if is_animated(head) { picture("an animated WebP picture") } else { Some(Content::Picture) }
     } else if at(4, b"ftyp") {
         picture("a video or a phone photo")
     } else if at(0, b"\0\0\0\x0cjP  ") || at(0, &[0xff, 0x4f, 0xff, 0x51]) {
         picture("a JPEG 2000 picture")
+    } else if at(0, b"\0\0\0\x0cJXL ") {
+        picture("a JPEG XL picture")
     } else if at(257, b"ustar") {
         Some(Content::Tar)
     } else if at(0, b"7z\xbc\xaf\x27\x1c") {
@@ -149,6 +151,11 @@ fn of_nifti(head: &[u8]) -> Option<Content> {
     }
 }
 
+/// Whether a WebP file says that it holds several pictures: a flag of its extended header.
+fn is_animated(head: &[u8]) -> bool {
+    head.get(12..16) == Some(b"VP8X") && head.get(20).is_some_and(|flags| flags & 2 != 0)
+}
+
 /// Whether the bytes can be the start of a DICOM data set without preamble (PS3.10 asks for one, old archives omit it):
 /// a first element of group 0002 or 0008 with a plausible length.
 fn starts_like_a_data_set(head: &[u8]) -> bool {
@@ -198,10 +205,12 @@ fn of_name(name: &str, head: &[u8]) -> Content {
     match name.rsplit_once('.').map_or("", |(_, extension)| extension) {
         "dcm" | "dicom" | "ima" => Content::FalseDicom,
         "img" => Content::PairData,
+        // Its mark is two bytes, which voxels can be as well.
+        "jxl" => Content::Unsupported("a JPEG XL picture", EXPORT_PICTURES),
         // The first tar format has no mark; whether it is one its check sums tell.
         "tar" => Content::Tar,
         "nii" => Content::Other("named like a NIfTI file, but has no NIfTI header"),
-        "jpg" | "jpeg" | "png" => Content::Other("named like a picture, but is none"),
+        "jpg" | "jpeg" | "png" | "webp" => Content::Other("named like a picture, but is none"),
         _ if is_text(head) => Content::Other("a text file"),
         _ => Content::Other("of an unknown kind"),
     }

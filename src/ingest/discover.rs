@@ -2,12 +2,15 @@
 
 use super::detect::{Content, detect, is_junk};
 use super::dicom::{DicomPlan, find_series};
-use super::group::group_pictures;
+use super::group::{group_pictures, natural_order};
 use super::images::PicturePlan;
 use super::nifti::{NiftiPlan, pair_up};
 use super::source::folder;
 use super::zip::{self, Budget};
-use super::{Fault, InputFile, Progress, ReadError, ReadProgress, RefusedScan, Scan, ScanKind, limits, tar, tiff};
+use super::{
+    Fault, InputFile, Patient, Progress, ReadError, ReadProgress, RefusedScan, Scan, ScanKind, limits, tar, tiff,
+};
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
@@ -72,6 +75,14 @@ impl ScanPlan {
             Reader::Pictures(plan) => plan.sources(),
             Reader::Nifti(plan) => plan.sources(),
             Reader::Dicom(plan) => plan.sources(),
+        }
+    }
+
+    /// Whose scan it is, where the files say it: DICOM does.
+    pub fn patient(&self) -> Option<&Patient> {
+        match &self.reader {
+            Reader::Pictures(_) | Reader::Nifti(_) => None,
+            Reader::Dicom(plan) => plan.patient(),
         }
     }
 
@@ -220,10 +231,19 @@ impl Discovery {
 
     fn add_pictures(&mut self, pictures: &[InputFile]) {
         let paths: Vec<&str> = pictures.iter().map(|file| file.path.as_str()).collect();
-        for group in group_pictures(&paths) {
+        let mut stacks: Vec<PicturePlan> = Vec::new();
+        let mut groups = group_pictures(&paths);
+        // Of a stack and copies of it the one with more files is kept, as copies are seldom made of all.
+        groups.sort_by_key(|group| Reverse(group.members.len()));
+        for group in groups {
             let files = group.members.iter().filter_map(|&member| pictures.get(member)).cloned().collect();
-            self.scans.push(ScanPlan { reader: Reader::Pictures(PicturePlan::of_files(group.name, files)) });
+            let stack = PicturePlan::of_files(group.name, files);
+            if !stacks.iter_mut().any(|kept| kept.absorbs(&stack)) {
+                stacks.push(stack);
+            }
         }
+        stacks.sort_by(|a, b| natural_order(&a.name, &b.name));
+        self.scans.extend(stacks.into_iter().map(|stack| ScanPlan { reader: Reader::Pictures(stack) }));
     }
 
     /// A folder full of files of one kind that cannot be read is one thing to be told, not hundreds.

@@ -54,7 +54,7 @@ pub fn natural_order(left: &str, right: &str) -> Ordering {
 }
 
 /// A name without its extension.
-fn stem(name: &str) -> &str {
+pub(super) fn stem(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 

@@ -1,13 +1,14 @@
-//! Stacks of pictures (JPG, PNG, BMP, TIFF), as teaching files and public data sets hold head CTs.
+//! Stacks of pictures (JPG, PNG, BMP, TIFF, WebP), as teaching files and public data sets hold head CTs.
 //!
 //! A picture says nothing about Hounsfield units, spacing or orientation. The usual brain window is assumed and said.
 
 use super::fault::Fault;
-use super::order::{Repair, Stack, repair};
-use super::source::{file_name, read_whole};
+use super::group::stem;
+use super::order::{Look, Repair, Stack};
+use super::source::{file_name, folder, read_whole};
 use super::{
     InPlane, InputFile, OrderBasis, Progress, ReadError, Scan, ScanKind, SliceOrder, SliceSource, Unrepaired, limits,
-    tiff,
+    tiff, webp,
 };
 use crate::report::Warning;
 use crate::volume::{Orientation, Spacing, ValueScale, Volume};
@@ -39,6 +40,8 @@ pub(super) struct PicturePlan {
     pub(super) name: String,
     /// In natural order of the names, or in order of the pages.
     pub(super) slices: Vec<PictureFile>,
+    /// Copies of its files that lie beside them and were left out.
+    copies: Vec<String>,
 }
 
 /// A picture: a file, or a page of one.
@@ -71,14 +74,34 @@ struct Picture {
 impl PicturePlan {
     /// A stack of files, in natural order of the names.
     pub(super) fn of_files(name: String, files: Vec<InputFile>) -> Self {
-        Self { name, slices: files.into_iter().map(|file| PictureFile { file, page: None }).collect() }
+        let slices = files.into_iter().map(|file| PictureFile { file, page: None }).collect();
+        Self { name, slices, copies: Vec::new() }
+    }
+
+    /// Takes another stack for copies of this one, if each of its files is: `7 (3) copy.jpg` beside `7 (3).jpg`.
+    pub(super) fn absorbs(&mut self, other: &Self) -> bool {
+        let (Some(own), Some(others)) = (self.slices.first(), other.slices.first()) else { return false };
+        if folder(&own.file.path) != folder(&others.file.path) {
+            return false;
+        }
+        let stem_of = |slice: &PictureFile| stem(file_name(&slice.file.path)).to_owned();
+        let is_copy = |copy: &PictureFile| {
+            let named = stem_of(copy);
+            let mut originals = self.slices.iter().filter(|slice| named.contains(&stem_of(slice)));
+            originals.any(|slice| same_bytes(&slice.file, &copy.file))
+        };
+        let copies = other.slices.iter().all(is_copy);
+        if copies {
+            self.copies.extend(other.sources());
+        }
+        copies
     }
 
     /// A stack of the pages of a TIFF file, whose directories begin at `pages`.
     pub(super) fn of_pages(file: &InputFile, pages: Vec<u64>) -> Self {
         let name = file_name(&file.path).to_owned();
         let page = |page| PictureFile { file: file.clone(), page: Some(page) };
-        Self { name, slices: pages.into_iter().enumerate().map(page).collect() }
+        Self { name, slices: pages.into_iter().enumerate().map(page).collect(), copies: Vec::new() }
     }
 
     pub(super) fn sources(&self) -> Vec<String> {
@@ -138,7 +161,12 @@ impl PicturePlan {
         let volume = Volume::new(voxels, shape, Spacing::default(), scale, Orientation::Assumed)
             .map_err(|error| Fault::Damaged { path: self.name.clone(), detail: error.to_string() })?;
         progress.ordering(self.slices.len())?;
-        let (volume, repair) = in_order(volume);
+        let look = look_at(&volume);
+        let twins = look.twins();
+        let kept: Vec<usize> = (0..self.slices.len()).filter(|place| !twins.contains(place)).collect();
+        let (volume, look) =
+            if twins.is_empty() { (volume, look) } else { (volume.with_slice_order(&kept), look.without(&twins)) };
+        let (volume, repair) = put_in_order(volume, &look);
         let by_name =
             if self.slices.iter().any(|slice| slice.page.is_some()) { OrderBasis::Stored } else { OrderBasis::Name };
         let unrepaired = repair.changed.then(|| Unrepaired { basis: by_name, places: repair.as_named.clone() });
@@ -147,11 +175,20 @@ impl PicturePlan {
         let slices = order
             .as_named
             .iter()
-            .filter_map(|&place| self.slices.get(place))
+            .filter_map(|&place| self.slices.get(*kept.get(place)?))
             .map(|slice| SliceSource { path: slice.path(), in_plane: InPlane::default() })
             .collect();
         let mut warnings = assumptions();
         warnings.extend(repair.warning);
+        let again = twins.iter().filter_map(|&twin| self.slices.get(twin)).map(PictureFile::path);
+        let again: Vec<String> = again.chain(self.copies.iter().cloned()).collect();
+        if let [first, ..] = again.as_slice() {
+            let message = format!(
+                "{} pictures show what another one of the stack does, and were left out: {first} first.",
+                again.len()
+            );
+            warnings.push(Warning::new("duplicate_files", message));
+        }
         if marked > 0 {
             let message = format!("Coloured marks or text are on {marked} slices; they were turned to grey.");
             warnings.push(Warning::new("coloured_marks", message));
@@ -191,10 +228,31 @@ fn assumptions() -> Vec<Warning> {
 
 /// The slices in anatomical order, which is the order of the names unless the pictures say otherwise.
 pub(super) fn in_order(volume: Volume) -> (Volume, Repair) {
+    let look = look_at(&volume);
+    put_in_order(volume, &look)
+}
+
+fn look_at(volume: &Volume) -> Look {
     let slices: Vec<&[f32]> = (0..volume.slices()).filter_map(|z| volume.slice(z)).collect();
-    let repair = repair(&Stack { slices: &slices, rows: volume.rows(), columns: volume.columns() });
+    Look::of(&Stack { slices: &slices, rows: volume.rows(), columns: volume.columns() })
+}
+
+fn put_in_order(volume: Volume, look: &Look) -> (Volume, Repair) {
+    let repair = look.repair();
     let volume = if repair.changed { volume.with_slice_order(&repair.as_named) } else { volume };
     (volume, repair)
+}
+
+/// Whether two files hold the same; their ends are read only where lengths and middles agree.
+fn same_bytes(one: &InputFile, other: &InputFile) -> bool {
+    let length = one.source.len();
+    let part = |file: &InputFile, offset, length| file.source.read_at(offset, length).ok();
+    let same =
+        |offset, length| part(one, offset, length).is_some_and(|bytes| part(other, offset, length) == Some(bytes));
+    length == other.source.len()
+        && length <= limits::PICTURE_BYTES
+        && same(length / 2, 256)
+        && same(0, usize::try_from(length).unwrap_or(usize::MAX))
 }
 
 /// Decodes one picture to grey, checking that it is whole, small enough, and grey, and turning it as its Exif data say.
@@ -202,6 +260,9 @@ fn decode(path: &str, bytes: &[u8]) -> Result<Picture, Fault> {
     if bytes.starts_with(&[0xff, 0xd8]) && !jpeg_ends(bytes) {
         let detail = "the JPG data end before the end-of-image mark".to_owned();
         return Err(Fault::Truncated { path: path.to_owned(), detail });
+    }
+    if bytes.starts_with(b"RIFF") {
+        webp::check(path, bytes)?;
     }
     let damaged = |error: ImageError| match error {
         ImageError::IoError(error) => Fault::unreadable(path, &error),
@@ -273,7 +334,7 @@ fn jpeg_ends(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{InputFile, Scan, discover};
+    use super::super::{InputFile, Scan, ScanPlan, discover};
     use super::*;
     use image::{GrayImage, RgbImage};
     use std::ops::ControlFlow;
@@ -387,6 +448,72 @@ mod tests {
             file("2.png", encode(&grey(9, 3), ImageFormat::Png)),
         ];
         assert_eq!(read(files).unwrap_err(), "mixed_sizes");
+    }
+
+    /// Skulls that widen from slice to slice.
+    fn head(slice: u32) -> DynamicImage {
+        let far = |x: u32, y: u32| (x as f32 - 128.0).hypot(y as f32 - 128.0);
+        let grey = |x, y| match far(x, y) - 40.0 - 6.0 * slice as f32 {
+            outside if outside > 8.0 => 0,
+            skull if skull > 0.0 => 255,
+            _ => 90,
+        };
+        GrayImage::from_fn(256, 256, |x, y| image::Luma([grey(x, y)])).into()
+    }
+
+    fn codes(scan: &Scan) -> Vec<&str> {
+        scan.warnings.iter().map(|warning| warning.code.as_str()).collect()
+    }
+
+    #[test]
+    fn a_picture_that_was_saved_again_in_another_format_is_used_once() {
+        let save = |n: u32, format: ImageFormat, extension: &str| {
+            file(&format!("a/{n}.{extension}"), encode(&head(n), format))
+        };
+        let once: Vec<InputFile> = (1..9).map(|n| save(n, ImageFormat::Png, "png")).collect();
+        let again = (1..9).map(|n| save(n, ImageFormat::Jpeg, "jpg"));
+        let alone = read(once.clone()).unwrap();
+        assert!(!codes(&alone).contains(&"duplicate_files"));
+        let scan = read(once.into_iter().chain(again).collect()).unwrap();
+        assert_eq!(scan.volume.slices(), 8);
+        assert!(codes(&scan).contains(&"duplicate_files"), "{:?}", scan.warnings);
+        // Of each pair the first by name is used.
+        assert!(scan.slices.iter().all(|slice| slice.path.ends_with(".jpg")), "{:?}", scan.slices);
+    }
+
+    #[test]
+    fn blank_slices_beyond_the_head_are_no_copies() {
+        let picture = |n| if n < 9 { head(n) } else { GrayImage::new(256, 256).into() };
+        let files = (1..12).map(|n| file(&format!("{n}.png"), encode(&picture(n), ImageFormat::Png)));
+        let scan = read(files.collect()).unwrap();
+        assert_eq!(scan.volume.slices(), 11);
+        assert!(!codes(&scan).contains(&"duplicate_files"));
+    }
+
+    #[test]
+    fn copies_beside_their_originals_are_no_stack_of_their_own() {
+        let name = |n: u32, end: &str| format!("x/7 ({n}){end}.png");
+        let mut files: Vec<InputFile> =
+            (1..9).map(|n| file(&name(n, ""), encode(&head(n), ImageFormat::Png))).collect();
+        files.extend((3..6).map(|n| file(&name(n, " copy"), encode(&head(n), ImageFormat::Png))));
+        let discovery = discover(files.clone());
+        assert_eq!(discovery.scans.iter().map(ScanPlan::slices).collect::<Vec<_>>(), [8]);
+        assert!(codes(&read(files.clone()).unwrap()).contains(&"duplicate_files"));
+        // What is called a copy and shows something else is one.
+        files.push(file(&name(6, " copy"), encode(&head(30), ImageFormat::Png)));
+        assert_eq!(discover(files).scans.len(), 2);
+    }
+
+    #[test]
+    fn webp_is_read_as_png_is_and_an_animation_is_refused() {
+        let stack = |format: ImageFormat, extension: &str| -> Vec<InputFile> {
+            let picture = |n| DynamicImage::from(head(n).to_rgb8());
+            (1..4).map(|n| file(&format!("{n}.{extension}"), encode(&picture(n), format))).collect()
+        };
+        let webp = read(stack(ImageFormat::WebP, "webp")).unwrap();
+        assert_eq!(webp.volume, read(stack(ImageFormat::Png, "png")).unwrap().volume);
+        let animated = b"RIFF\x20\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0\x07\0\0\x07\0\0".to_vec();
+        assert_eq!(discover(vec![file("1.webp", animated)]).refused[0].refusal.code, "unsupported_format");
     }
 
     #[test]

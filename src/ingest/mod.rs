@@ -7,9 +7,9 @@
 //!
 //! | kind | read | refused by name |
 //! |---|---|---|
-//! | DICOM | implicit, explicit, big-endian, deflated; RLE; JPEG baseline, extended, progressive and lossless; JPEG-LS; JPEG 2000; with or without preamble; multi-frame, in one file or in parts | HTJ2K, JPEG XL, video; other modalities |
+//! | DICOM | implicit, explicit, big-endian, deflated; RLE; JPEG baseline, extended, progressive and lossless; JPEG-LS; JPEG 2000, of high throughput without loss too; with or without preamble; multi-frame, in one file or in parts | HTJ2K with loss, JPEG XL, video; other modalities |
 //! | NIfTI | versions 1 and 2, Analyze 7.5; one file or pair; gzip; both byte orders; all integer and real types | 4D, colours, complex numbers, half a pair |
-//! | pictures | JPG, PNG, BMP, TIFF and `BigTIFF` of one or many pages; grey or grey stored as colour; 8 bit, or 16 bit from black to white | colour, other 16 bit, mixed sizes, one slice; WebP, GIF |
+//! | pictures | JPG, PNG, BMP, still WebP, TIFF and `BigTIFF` of one or many pages; grey or grey stored as colour; 8 bit, or 16 bit from black to white | colour, other 16 bit, mixed sizes, one slice; GIF, animated WebP, JPEG XL |
 //! | containers | zip, tar, gzip, also in each other, within [`limits`] | password, bzip2, xz, 7-Zip, RAR |
 //!
 //! Every file of a drop ends in a scan, in a refusal with a [`Fault::code`], or, where it is harmless beside a scan, in
@@ -27,16 +27,19 @@ pub mod images;
 pub mod limits;
 mod nifti;
 pub mod order;
+mod patient;
 mod plausible;
 mod source;
 mod tar;
 mod tiff;
+mod webp;
 mod zip;
 
 pub use digest::{Digest, digest};
 pub use discover::{Discovery, ScanPlan, discover};
 pub use fault::Fault;
 pub use group::natural_order;
+pub use patient::{Patient, Salt, SaltError};
 
 use crate::report::{Refusal, Warning};
 use crate::volume::Volume;

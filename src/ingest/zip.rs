@@ -9,9 +9,9 @@ use super::{ByteSource, InputFile, RefusedScan, limits};
 use ::zip::read::ZipFile;
 use ::zip::result::ZipError;
 use ::zip::{CompressionMethod, ZipArchive};
-use flate2::CrcReader;
 use flate2::read::DeflateDecoder;
-use std::cell::RefCell;
+use flate2::{Crc, CrcReader};
+use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -119,7 +119,9 @@ fn entry_source<R: Read>(
         CompressionMethod::Stored if entry.size() != entry.compressed_size() => {
             Err(damaged("its container gives two lengths for it"))
         }
-        CompressionMethod::Stored => Ok(Arc::new(packed)),
+        CompressionMethod::Stored => {
+            Ok(Arc::new(Stored { bytes: packed, sum: entry.crc32(), is_whole: Cell::new(false) }))
+        }
         CompressionMethod::Deflated => {
             let (length, sum) = (entry.size(), Some(entry.crc32()));
             Ok(Arc::new(Deflated { packed, length, sum, open: Rc::clone(open) }))
@@ -198,6 +200,63 @@ impl Read for Range {
     }
 }
 
+/// Bytes that stand in their container as they are.
+struct Stored {
+    bytes: Range,
+    /// Check sum (CRC-32) that the bytes have if they are whole.
+    sum: u32,
+    /// They were looked at, and are.
+    is_whole: Cell<bool>,
+}
+
+impl Stored {
+    /// What can be read without a look at all of it: enough to find out what it is, and whether it is wanted.
+    const HEAD: u64 = 64 << 10;
+    /// Bytes looked at in one go.
+    const PART: usize = 1 << 20;
+
+    /// Looks at all of it; gives it out where it fits into one part.
+    fn look(&self) -> io::Result<Option<Vec<u8>>> {
+        let mut crc = Crc::new();
+        let mut offset = 0;
+        let mut part = Vec::new();
+        while offset < self.bytes.length {
+            part = self.bytes.read_at(offset, Self::PART)?;
+            if part.is_empty() {
+                return Err(other_sum());
+            }
+            crc.update(&part);
+            offset += part.len() as u64;
+        }
+        if crc.sum() != self.sum {
+            return Err(other_sum());
+        }
+        self.is_whole.set(true);
+        Ok((part.len() as u64 == self.bytes.length).then_some(part))
+    }
+}
+
+impl ByteSource for Stored {
+    fn len(&self) -> u64 {
+        self.bytes.length
+    }
+
+    fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let end = offset.saturating_add(length as u64);
+        if end > Self::HEAD.min(self.bytes.length / 2)
+            && !self.is_whole.get()
+            && let Some(whole) = self.look()?
+        {
+            return whole.read_at(offset, length);
+        }
+        self.bytes.read_at(offset, length)
+    }
+}
+
+fn other_sum() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the check sum of its container is another one")
+}
+
 /// The stream that was read last, and how far. The entries of a container share one: each takes some 80 KB, and there may
 /// be a hundred thousand entries.
 pub(super) type Open = Rc<RefCell<Option<(u64, CrcReader<DeflateDecoder<Range>>)>>>;
@@ -247,8 +306,7 @@ impl ByteSource for Deflated {
         }
         let position = position + skipped + bytes.len() as u64;
         if position == self.length && self.sum.is_some_and(|sum| sum != decoder.crc().sum()) {
-            let detail = "the check sum of its container is another one";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, detail));
+            return Err(other_sum());
         }
         *open = Some((position, decoder));
         Ok(bytes)
@@ -372,6 +430,27 @@ mod tests {
         // So small a file is read whole to see what it is.
         let refused = discover(drop_of(bytes)).refused;
         assert_eq!((refused[0].name.as_str(), refused[0].refusal.code.as_str()), ("heads.zip/2.png", "damaged"));
+    }
+
+    #[test]
+    fn a_stored_entry_whose_bytes_changed_is_damaged_when_it_is_read() {
+        let picture = picture();
+        let files = [("7 (1).png", picture.as_slice()), ("7 (2).png", &picture)];
+        let bytes = pack(&files, CompressionMethod::Stored);
+        let place = bytes.windows(4).rposition(|window| window == b"IDAT").unwrap();
+        let mut changed = bytes;
+        changed[place + 6] ^= 4;
+        let refused = discover(drop_of(changed)).refused;
+        assert_eq!((refused[0].name.as_str(), refused[0].refusal.code.as_str()), ("heads.zip/7 (2).png", "damaged"));
+        assert!(refused[0].refusal.message.contains("check sum"), "{}", refused[0].refusal.message);
+
+        let content: Vec<u8> = (0..300_000_u32).map(|n| (n / 7) as u8).collect();
+        let mut large = pack(&[("x", &content)], CompressionMethod::Stored);
+        large[250_000] ^= 1;
+        let entry = entries(&drop_of(large).remove(0), &mut Budget::default()).unwrap().remove(0).unwrap();
+        assert_eq!(entry.source.read_at(0, 560).unwrap(), content[..560], "the head tells what it is");
+        assert!(entry.source.read_at(100_000, 10).is_err());
+        assert!(entry.source.read_at(299_990, 10).is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::remote;
 use super::shelf::Shelf;
 use super::view::{Thumbnail, View, slice_heat, slice_hounsfield};
 use crate::assess::OperatingPoint;
-use crate::ingest::{InputFile, RefusedScan, Scan, ScanKind, ScanPlan, discover};
+use crate::ingest::{InputFile, RefusedScan, Salt, Scan, ScanKind, ScanPlan, discover};
 use crate::network::{Logits, Model, NetworkError};
 use crate::phantom::{self, PhantomConfig};
 use crate::preprocess::NetworkInput;
@@ -32,8 +32,8 @@ const SELF_TEST_TOLERANCE: f32 = 1e-4;
 /// Calls may overlap: while one waits for the GPU or for a pause, others are answered. So nothing borrows the shelf
 /// across an `await`.
 #[wasm_bindgen]
-#[derive(Default)]
 pub struct Engine {
+    salt: Salt,
     shelf: RefCell<Shelf>,
     model: RefCell<Option<Rc<Model>>>,
 }
@@ -76,10 +76,15 @@ struct Answered<'a> {
 
 #[wasm_bindgen]
 impl Engine {
-    /// An engine without scans and without a network.
+    /// An engine without scans and without a network. `salt` are random bytes, 16 or more, that patients are hashed with; they stay
+    /// in memory.
+    ///
+    /// # Errors
+    /// A [`Fault`] if there are too few of them.
     #[wasm_bindgen(constructor)]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(salt: &[u8]) -> Result<Self, Fault> {
+        let salt = Salt::new(salt).map_err(|error| Fault::new("salt", error))?;
+        Ok(Self { salt, shelf: RefCell::default(), model: RefCell::default() })
     }
 
     /// Loads a weights file and returns its card.
@@ -367,9 +372,10 @@ impl Engine {
     }
 
     /// Keeps the report of a scan and gives it out with the view of what could be read.
-    fn answered(&self, id: usize, report: ScanReport) -> Result<String, Fault> {
+    fn answered(&self, id: usize, mut report: ScanReport) -> Result<String, Fault> {
         let mut shelf = self.shelf.borrow_mut();
         let entry = shelf.get_mut(id)?;
+        report.patient_hash = entry.plan.patient().map(|patient| patient.hash(&self.salt));
         let view = entry.scan.as_deref().map(|scan| View::new(entry, scan));
         let answer = serde_json::to_string(&Answered { report: &report, view })?;
         entry.report = Some(report);

@@ -98,6 +98,19 @@ test('the report says finding, probabilities and their pictures, that nobody ver
   assert.match(below(evaluations).map((item) => (item.has(0x0040a160) ? text(item.get(0x0040a160)) : '')).join('\n'), /^\nResearch only, not for diagnosis\..*\n.*\nWarnings: gantry_tilt\.\n/);
 });
 
+test('without a number that is typed in, the salted hash of the report stands for it', () => {
+  const hash = 'ab'.repeat(32);
+  const ids = (patientId) => dicomFiles({ ...subject, report: { ...report, patient_hash: hash }, patientId }, [capture], true).map(({ bytes }) => opened(bytes).data);
+  for (const data of ids('')) {
+    assert.equal(text(data.get(0x00100020)), hash);
+    assert.equal(text(data.get(0x00120062)), 'YES');
+  }
+  for (const data of ids('P-17')) {
+    assert.equal(text(data.get(0x00100020)), 'P-17');
+    assert.equal(data.get(0x00120062), undefined, 'what a person types in may name somebody');
+  }
+});
+
 test('no object names the patient or a file, unless a number is asked for', () => {
   const joined = (files) => Buffer.concat(files.map(({ bytes }) => bytes)).toString('latin1');
   assert.doesNotMatch(joined(dicomFiles(subject, [capture], true)), /Rossi|Mario|\.dcm/);

@@ -38,7 +38,7 @@ export async function openRuntimes(t, network = 'shipped') {
     const bytes = async (url) => new Uint8Array(await (await fetch(url)).arrayBuffer());
     const glue = await import(`${site}pkg/cpu/ictus.js`);
     await glue.default({ module_or_path: `${site}pkg/cpu/ictus_bg.wasm` });
-    const engine = new glue.Engine();
+    const engine = new glue.Engine(new Uint8Array(16));
     engine.load_model(await bytes(weights));
 
     const ort = await import(`${folder}ort.wasm.min.mjs`);

@@ -2,6 +2,7 @@
 
 use crate::Outcome;
 use crate::drop::{discover_path, exit_code};
+use crate::salt::SaltArgs;
 use ictus::ingest::{Digest, OrderBasis, ReadError, RefusedScan, Scan, ScanKind, digest};
 use ictus::preprocess::{PreprocessConfig, contact_sheet, prepare_stages};
 use ictus::report::{Refusal, SCHEMA_VERSION, Warning};
@@ -19,6 +20,8 @@ pub(crate) struct Args {
     /// Print one JSON object a scan, a line each.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    salt: SaltArgs,
     /// Write the block means of the volume (8 x 8 x 8 at most, z then y then x, 32-bit floats) as a NumPy file.
     /// The second scan goes to FILE-2.npy, and so on.
     #[arg(long, value_name = "FILE.npy")]
@@ -47,6 +50,7 @@ struct Inspection {
     schema: u32,
     scan: String,
     sources: Vec<String>,
+    patient_hash: Option<String>,
     outcome: Reading,
     kind: Option<ScanKind>,
     slices: Option<usize>,
@@ -74,6 +78,7 @@ impl Inspection {
             schema: SCHEMA_VERSION,
             scan: scan.name.clone(),
             sources: scan.slices.iter().map(|slice| slice.path.clone()).collect(),
+            patient_hash: None,
             outcome: Reading::Read,
             kind: Some(scan.kind),
             slices: Some(volume.slices()),
@@ -100,6 +105,7 @@ impl Inspection {
             schema: SCHEMA_VERSION,
             scan: refused.name.clone(),
             sources: refused.sources.clone(),
+            patient_hash: None,
             outcome: Reading::Refused,
             kind: None,
             slices: None,
@@ -155,19 +161,21 @@ struct WriteError {
 
 /// Reads every scan of every path and prints what was found.
 pub(crate) fn run(args: &Args) -> Outcome {
+    let salt = args.salt.salt()?;
     let (mut read, mut refused) = (0, 0);
     for path in &args.paths {
         let discovery = discover_path(path);
         for plan in &discovery.scans {
+            let patient_hash = plan.patient().map(|patient| patient.hash(&salt));
             match plan.read(&mut |_| ControlFlow::Continue(())) {
                 Ok(scan) => {
                     read += 1;
-                    Inspection::of(&scan).print(args.json)?;
+                    Inspection { patient_hash, ..Inspection::of(&scan) }.print(args.json)?;
                     args.write_extras(&scan, read)?;
                 }
                 Err(ReadError::Refused(refusal)) => {
                     refused += 1;
-                    Inspection::refused(&refusal).print(args.json)?;
+                    Inspection { patient_hash, ..Inspection::refused(&refusal) }.print(args.json)?;
                 }
                 // Nobody can cancel here.
                 Err(ReadError::Cancelled) => {}

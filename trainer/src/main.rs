@@ -21,6 +21,7 @@ mod progress;
 mod reproduce;
 mod robustness;
 mod run;
+mod salt;
 mod seed;
 mod subgroups;
 mod train;

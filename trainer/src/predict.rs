@@ -3,7 +3,8 @@
 use crate::Outcome;
 use crate::device::DeviceChoice;
 use crate::drop::{discover_path, exit_code};
-use ictus::ingest::ScanPlan;
+use crate::salt::SaltArgs;
+use ictus::ingest::{Salt, ScanPlan};
 use ictus::network::Model;
 use ictus::report::{Finding, Outcome as ScanOutcome, ScanReport};
 use ictus::screen::{self, Cancelled, Watch};
@@ -29,6 +30,8 @@ pub(crate) struct Args {
     /// What computes.
     #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
     device: DeviceChoice,
+    #[command(flatten)]
+    salt: SaltArgs,
     /// Answer only a part of the scans, such as 2/5: five processes with 1/5 to 5/5 and the same paths answer each scan once,
     /// and their lines together are those of one process.
     #[arg(long, value_name = "PART/PARTS")]
@@ -95,6 +98,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     if difference.is_nan() || difference > SELF_TEST {
         return Err(Box::new(Untrusted { backend, difference }));
     }
+    let salt = args.salt.salt()?;
     let mut out = std::io::stdout().lock();
     let (mut read, mut refused, mut place) = (0, 0, 0);
     for path in &args.paths {
@@ -106,7 +110,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
                 continue;
             }
             let report = match found {
-                Ok(plan) => answer(plan, &model, backend)?,
+                Ok(plan) => answer(plan, &model, backend, &salt)?,
                 Err(unread) => screen::refused_report(unread),
             };
             match report.outcome {
@@ -126,15 +130,17 @@ pub(crate) fn run(args: &Args) -> Outcome {
 }
 
 /// Nothing cancels on the command line, but the library may.
-fn answer(plan: &ScanPlan, model: &Model, backend: &str) -> Result<ScanReport, Cancelled> {
+fn answer(plan: &ScanPlan, model: &Model, backend: &str, salt: &Salt) -> Result<ScanReport, Cancelled> {
     let start = Instant::now();
     let now_ms = || start.elapsed().as_secs_f64() * 1000.0;
     let mut progress = |_| ControlFlow::Continue(());
     let mut watch = Watch::new(&now_ms, &mut progress);
-    match screen::read(plan, &mut watch)? {
-        Ok(scan) => Ok(pollster::block_on(screen::screen(&scan, model, backend, &mut watch))?.report),
-        Err(report) => Ok(*report),
-    }
+    let mut report = match screen::read(plan, &mut watch)? {
+        Ok(scan) => pollster::block_on(screen::screen(&scan, model, backend, &mut watch))?.report,
+        Err(report) => *report,
+    };
+    report.patient_hash = plan.patient().map(|patient| patient.hash(salt));
+    Ok(report)
 }
 
 /// A probability as the page words it.

@@ -107,11 +107,11 @@ export class EngineClient {
    * Starts the engine; `samples` are the drawn scans that it can make.
    *
    * @param {WebAssembly.Module|null} module Compiled, if it was before.
-   * @param {number} room Bytes of slices that it keeps.
+   * @param {{room: number, salt: Uint8Array}} options `room` for slices in bytes, and what patients are hashed with.
    * @returns {Promise<{module: WebAssembly.Module, samples: import('../types.js').Sample[]}>}
    */
-  start(module, room) {
-    return this.call('start', { module, room, flag: this.#flag });
+  start(module, options) {
+    return this.call('start', { module, ...options, flag: this.#flag });
   }
 
   /**

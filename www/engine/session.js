@@ -48,6 +48,8 @@ export class Session {
   /** @type {Map<number, Engine>} Which engine looked at a scan last: it has its slices and its map. */
   #holders = new Map();
   #cancelled = new Set();
+  // Stays in memory: with the page it is gone, and nobody can tell any more who is behind a hash.
+  #salt = crypto.getRandomValues(new Uint8Array(16));
   /** Number of the next scan: none is used twice, not even after a crash. */
   #next = 0;
   /** @type {import('./engine.js').Weights|null} */
@@ -82,7 +84,7 @@ export class Session {
 
   /** Starts the first engine; the answer is the drawn scans that it can make. */
   async start() {
-    const { module, samples } = await this.#first.client.start(await carriedEngine(), this.#room);
+    const { module, samples } = await this.#first.client.start(await carriedEngine(), this.#held);
     this.#module = module;
     return samples;
   }
@@ -93,8 +95,8 @@ export class Session {
     return first;
   }
 
-  get #room() {
-    return ROOM_BYTES / this.#most;
+  get #held() {
+    return { room: ROOM_BYTES / this.#most, salt: this.#salt };
   }
 
   /** Makes the spare workers fetch their files now. */
@@ -115,7 +117,7 @@ export class Session {
   /** @param {EngineClient} spare */
   #engineOf(spare) {
     // One that does not start is as good as one that crashed.
-    return new Engine(spare, spare.start(this.#module, this.#room).catch(() => spare.end()));
+    return new Engine(spare, spare.start(this.#module, this.#held).catch(() => spare.end()));
   }
 
   /** @param {EngineClient} ended */

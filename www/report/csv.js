@@ -4,7 +4,7 @@
  * @typedef {import('../types.js').Row} Row
  */
 
-const COLUMNS = /** @type {const} */ (['scan', 'kind', 'slices', 'synthetic', 'outcome', 'finding', 'probability', 'most_suspicious_slice', 'most_suspicious_source', 'most_suspicious_probability', 'warnings', 'refusal', 'backend', 'model', 'model_sha256', 'total_ms']);
+const COLUMNS = /** @type {const} */ (['scan', 'kind', 'slices', 'synthetic', 'outcome', 'finding', 'probability', 'most_suspicious_slice', 'most_suspicious_source', 'most_suspicious_probability', 'warnings', 'refusal', 'backend', 'model', 'model_sha256', 'total_ms', 'patient_hash']);
 
 /**
  * @param {Row[]} rows
@@ -20,7 +20,7 @@ function line({ name, kind, slices, synthetic, outcome, report, refusal }) {
   const total = Object.values(report?.timing_ms ?? {}).reduce((sum, ms) => sum + ms, 0);
   return [
     name, kind, slices || '', synthetic, outcome, report?.finding ?? '', report?.probability ?? '', best ? best.position + 1 : '', best?.source ?? '', best?.probability ?? '',
-    (report?.warnings ?? []).map(({ code }) => code).join(' '), refusal?.code ?? '', report?.backend ?? '', report?.model ? `${report.model.name} ${report.model.version}` : '', report?.model?.sha256 ?? '', report ? Math.round(total) : '',
+    (report?.warnings ?? []).map(({ code }) => code).join(' '), refusal?.code ?? '', report?.backend ?? '', report?.model ? `${report.model.name} ${report.model.version}` : '', report?.model?.sha256 ?? '', report ? Math.round(total) : '', report?.patient_hash ?? '',
   ];
 }
 

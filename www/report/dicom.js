@@ -3,7 +3,8 @@
  * Written as Part 10 files in Explicit VR Little Endian. They are in English, as the codes of the standard are.
  *
  * They say nothing about who the patient is, nor where the slices came from: neither name nor number, no file name, no date
- * but that of the export, a study of their own. What a person types in as the patient's number is the one exception.
+ * but that of the export, a study of their own. What a person types in as the patient's number is the one exception; without
+ * it the salted hash of the report stands there, so that an archive keeps patients apart.
  *
  * @typedef {string|number[]|Uint8Array|DataSet[]} Value Text, whole numbers of 16 bits, bytes, or items.
  * @typedef {[tag: number, vr: string, value: Value]} Element
@@ -20,7 +21,7 @@
  * @property {number} slices Of the volume.
  * @property {boolean} synthetic
  * @property {import('../types.js').Model|null} model
- * @property {string} patientId Empty, unless the person asked for it.
+ * @property {string} patientId Empty, unless the person typed one in.
  * @property {Date} made
  */
 
@@ -165,7 +166,12 @@ function dayAndTime(date) {
 function shared({ report, synthetic, patientId, made }, study, series) {
   const { day, time } = dayAndTime(made);
   const { name = '', version = '' } = report.model ?? {};
+  const typed = plain(patientId);
+  const hash = typed ? '' : (report.patient_hash ?? '');
+  /** @type {DataSet} */
+  const pseudonym = hash ? [[0x00120062, 'CS', 'YES'], [0x00120063, 'LO', 'Patient ID is a salted SHA-256, salt not kept']] : [];
   return [
+    ...pseudonym,
     [0x00080005, 'CS', 'ISO_IR 192'],
     [0x00080012, 'DA', day],
     [0x00080013, 'TM', time],
@@ -181,7 +187,7 @@ function shared({ report, synthetic, patientId, made }, study, series) {
     [0x0008103e, 'LO', series.description],
     [0x00081090, 'LO', plain(`ictus ${name}`)],
     [0x00100010, 'PN', ''],
-    [0x00100020, 'LO', plain(patientId)],
+    [0x00100020, 'LO', typed || hash],
     [0x00100030, 'DA', ''],
     [0x00100040, 'CS', ''],
     [0x00181020, 'LO', plain(version)],

@@ -20,5 +20,5 @@ function unanswered({ name, sources, outcome, refusal }) {
   const why = outcome === 'cancelled'
     ? { code: 'cancelled', message: 'This scan was not looked at: it was cancelled.' }
     : { code: 'not_finished', message: 'This scan had not been looked at when the reports were saved.' };
-  return { schema: 1, scan: name, sources, outcome: 'refused', probability: null, finding: null, slices: [], warnings: [], refusal: refusal ?? why, model: null, backend: null, timing_ms: {} };
+  return { schema: 1, scan: name, sources, patient_hash: null, outcome: 'refused', probability: null, finding: null, slices: [], warnings: [], refusal: refusal ?? why, model: null, backend: null, timing_ms: {} };
 }

@@ -188,6 +188,10 @@ pub(super) fn parse(source: &Arc<dyn ByteSource>, open: &Open) -> Result<Parsed,
     let transfer_syntax = meta.text(tags::TRANSFER_SYNTAX_UID);
     let position = walk.position;
     if transfer_syntax.as_deref() == Some(uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN) {
+        // Some writers put the header of RFC 1950 before the bytes, which PS3.5 annex A.5 does not have.
+        let head = source.read_at(position, 2)?;
+        let has_header = matches!(*head, [0x78, flags] if (0x7800 + u16::from(flags)) % 31 == 0);
+        let position = position + if has_header { 2 } else { 0 };
         let packed = Range::new(source, position, source.len().saturating_sub(position));
         // What a cut stream gives is parsed as far as it goes.
         let limit = limits::unpacked_bytes(source.len());

@@ -7,7 +7,7 @@ use super::pixels::PixelFormat;
 use crate::ingest::canonical::{Direction, dot, norm};
 use crate::ingest::fault::Fault;
 use crate::ingest::zip::Open;
-use crate::ingest::{ByteSource, InputFile, limits};
+use crate::ingest::{ByteSource, InputFile, Patient, limits};
 use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
 use std::cell::OnceCell;
@@ -37,6 +37,8 @@ pub(super) struct Header {
     pub(super) study_uid: Option<String>,
     /// Tells the slices of patients apart whom an anonymiser gave the same UIDs; never shown or exported.
     pub(super) patient_id: Option<String>,
+    /// What reports may say of the patient.
+    pub(super) patient: Option<Patient>,
     pub(super) image_type: Option<String>,
     /// UID and number of the part where a multi-frame image was cut into several files.
     pub(super) concatenation: Option<(String, u16)>,
@@ -147,6 +149,11 @@ fn build(file: &InputFile, parsed: &Parsed, series_uid: Option<String>) -> Resul
         other_scale,
         lut,
         study_uid: data.text(tags::STUDY_INSTANCE_UID),
+        patient: Patient::of(
+            data.text(tags::PATIENT_ID).as_deref(),
+            data.text(tags::PATIENT_NAME).as_deref(),
+            data.text(tags::PATIENT_BIRTH_DATE).as_deref(),
+        ),
         patient_id: data.text(tags::PATIENT_ID),
         image_type: data.text(tags::IMAGE_TYPE),
         concatenation: data

@@ -25,7 +25,7 @@ pub(super) use series::find_series;
 
 use super::fault::Fault;
 use super::images::in_order;
-use super::{OrderBasis, Progress, ReadError, Scan, ScanKind, SliceOrder, SliceSource, Unrepaired, plausible};
+use super::{OrderBasis, Patient, Progress, ReadError, Scan, ScanKind, SliceOrder, SliceSource, Unrepaired, plausible};
 use crate::report::Warning;
 use crate::volume::{Orientation, Spacing, ValueScale, Volume};
 use geometry::Stack;
@@ -64,6 +64,10 @@ impl DicomPlan {
         let mut sources: Vec<String> = self.slices.iter().map(|slice| slice.header.path.clone()).collect();
         sources.dedup();
         sources
+    }
+
+    pub(super) fn patient(&self) -> Option<&Patient> {
+        self.slices.first()?.header.patient.as_ref()
     }
 
     pub(super) fn read(&self, progress: &mut Progress<'_>) -> Result<Scan, ReadError> {

@@ -8,6 +8,8 @@ const SIDE: usize = 64;
 const WINDOW: (f32, f32) = (-20.0, 100.0);
 /// Grey above which a pixel belongs to the head.
 const TISSUE: f32 = 20.0;
+/// Pixels of tissue on a slice that shows a head; slices beyond its ends can be alike without being copies.
+const LEAST_HEAD: usize = SIDE * SIDE / 50;
 /// Grey below which a pixel inside the head is air (or fat, where the values reach that low).
 const AIR: f32 = 15.0;
 /// Pixels from the skin to the inner table of the skull, about 15 mm: edges deeper than this are mostly the base's.
@@ -49,6 +51,11 @@ impl Thumb {
     pub(super) fn blurred(&self) -> Vec<f32> {
         let along_rows = blur(&self.0, 1);
         blur(&along_rows, SIDE)
+    }
+
+    /// Whether there is more on it than air, a head rest and a few letters.
+    pub(super) fn shows_a_head(&self) -> bool {
+        self.0.iter().filter(|&&grey| grey > TISSUE).count() > LEAST_HEAD
     }
 
     fn at(&self, row: usize, column: usize) -> f32 {

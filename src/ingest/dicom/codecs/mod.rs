@@ -22,6 +22,7 @@ pub(super) enum Codec {
     /// Baseline, extended, progressive and lossless.
     Jpeg,
     JpegLs,
+    /// Of high throughput as well.
     Jpeg2000,
 }
 
@@ -66,7 +67,11 @@ impl Codec {
             // Retired: processes 6, 8, 10 and 12, spectral selection and full progression.
             "1.2.840.10008.1.2.4.53" | "1.2.840.10008.1.2.4.55" => Some(Self::Jpeg),
             uids::JPEGLS_LOSSLESS | uids::JPEGLS_NEAR_LOSSLESS => Some(Self::JpegLs),
-            uids::JPEG2000_LOSSLESS | uids::JPEG2000 => Some(Self::Jpeg2000),
+            uids::JPEG2000_LOSSLESS
+            | uids::JPEG2000
+            | uids::HTJ2K_LOSSLESS
+            | uids::HTJ2K_LOSSLESS_RPCL
+            | uids::HTJ2K => Some(Self::Jpeg2000),
             _ => None,
         }
     }

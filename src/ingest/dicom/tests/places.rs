@@ -1,6 +1,7 @@
 //! Where slices lie, which belong together, and what their numbers mean.
 
 use super::*;
+use crate::ingest::Salt;
 use crate::phantom::{PhantomConfig, draw};
 
 /// Slice `instance` with `instance` added to its pixels, so that it can be told from the others.
@@ -223,6 +224,29 @@ fn two_patients_under_one_uid_are_two_scans() {
     };
     let discovery = discover([patient("7", 0.0), patient("8", 2.5)].concat());
     assert_eq!(discovery.scans.iter().map(crate::ingest::ScanPlan::slices).collect::<Vec<_>>(), [10, 10]);
+}
+
+#[test]
+fn scans_of_one_patient_have_one_hash_in_a_session_and_another_in_the_next() {
+    let scan = |series: &'static str, number: Option<&'static str>| {
+        ten(move |n, object| {
+            text(object, tags::SERIES_INSTANCE_UID, VR::UI, series);
+            text(object, tags::SOP_INSTANCE_UID, VR::UI, &format!("{series}.{n}"));
+            text(object, tags::PATIENT_NAME, VR::PN, "Rossi^Mario");
+            if let Some(number) = number {
+                text(object, tags::PATIENT_ID, VR::LO, number);
+            }
+        })
+    };
+    let [one, another] = [3, 4].map(|byte| Salt::new(&[byte; 16]).unwrap());
+    let hash =
+        |salt: &Salt, files: Vec<InputFile>| discover(files).scans[0].patient().map(|patient| patient.hash(salt));
+    let known = hash(&one, scan("1.2.1", Some("4711"))).unwrap();
+    assert!(known.len() == 64 && !known.contains("4711"), "{known}");
+    assert_eq!(hash(&one, scan("1.2.2", Some(" 4711 "))), Some(known.clone()));
+    assert_ne!(hash(&one, scan("1.2.1", Some("4712"))), Some(known.clone()));
+    assert_ne!(hash(&another, scan("1.2.1", Some("4711"))), Some(known));
+    assert!(hash(&one, scan("1.2.1", None)).is_some());
 }
 
 #[test]
