@@ -32,7 +32,7 @@ const PICTURE_PX = 260;
 const STEPS = /** @type {const} */ (['read', 'prepare', 'look', 'score', 'answer']);
 /** Most sheets that a layer is drawn with; more would be one grey. */
 const SHEETS = 12;
-/** Most maps of a layer that are shown of a slice. */
+/** Most maps of a layer that are shown of a slice; their roots are, so that the weak ones are seen beside the strong. */
 const MAPS = 64;
 
 export class How {
@@ -161,7 +161,7 @@ function mapsOf({ channels, rows, columns, values }, at, score) {
   return h('li', {}, h('span', {}, `${at + 1}. ${channels} × ${rows} × ${columns}`), h('div.maps', {}, ...Array.from({ length: Math.min(MAPS, channels) }, (_, channel) => {
     const map = values.subarray(channel * rows * columns, (channel + 1) * rows * columns);
     const canvas = /** @type {HTMLCanvasElement} */ (h('canvas.coarse', {}));
-    paint(canvas, { rows, columns }, (rgba) => (score === null ? paintGrey(Int16Array.from(map), { level: 127.5, width: 255 }, rgba) : paintHeat(map.map((value) => value * score), rgba)));
+    paint(canvas, { rows, columns }, (rgba) => (score === null ? paintGrey(Int16Array.from(map, (value) => 16 * Math.sqrt(value)), { level: 128, width: 256 }, rgba) : paintHeat(map.map((value) => value * score), rgba)));
     return canvas;
   })));
 }
