@@ -68,14 +68,19 @@ const viewer = new Viewer(byId('viewer'), {
   look: (change) => store.look(change),
   state: () => store.state,
 });
+/** @type {(name: string, text: string, type?: string) => void} */
+const keep = (name, text, type) => {
+  save(name, text, type);
+  workList.sayIsSaved(name);
+};
 const workList = new WorkList(byId('worklist'), {
   select: (key) => scans.select(key),
   cancel: (key) => scans.cancel(key),
   retry: (key) => scans.retry(key),
   remove: (key) => scans.remove(key),
   cancelAll: () => scans.cancelAll(),
-  exportAll: () => save('ictus-scans.jsonl', reportLines(store.state.rows)),
-  exportCsv: () => save('ictus-scans.csv', csv(store.state.rows), 'text/csv'),
+  exportAll: () => keep('ictus-scans.jsonl', reportLines(store.state.rows)),
+  exportCsv: () => keep('ictus-scans.csv', csv(store.state.rows), 'text/csv'),
   printAll: () => print(arranged(store.state).map(({ key }) => key)),
   arrange: (change) => store.set(change),
 });
@@ -133,6 +138,7 @@ const how = new How({
   modelOf: ({ report }) => modelOf(store.state, report),
   slice: sliceOf,
   netInput: (id) => engine.call('netInput', { id }),
+  layers: (id, z) => engine.call('layers', { id, z }),
   open: (key) => scans.open(key),
   sample,
 });
@@ -336,6 +342,7 @@ async function print(keys) {
 function speak(language) {
   setLanguage(language);
   document.documentElement.lang = language;
+  document.documentElement.dir = LANGUAGES[language]?.rightToLeft ? 'rtl' : 'ltr';
   document.title = t('title');
   translate(document);
   const other = Object.keys(LANGUAGES).find((code) => code !== language) ?? language;
@@ -352,6 +359,7 @@ function speak(language) {
 function paint(theme) {
   document.documentElement.dataset.theme = theme;
   viewer.ladder.draw();
+  compare.repaint();
 }
 
 wireDrop((drop) => scans.addFiles(drop), (weights) => {
@@ -360,7 +368,7 @@ wireDrop((drop) => scans.addFiles(drop), (weights) => {
 });
 paint(preference('theme') ?? (matchMedia('(prefers-color-scheme: light)').matches ? 'light' : 'dark'));
 speak(preference('language') ?? preferredLanguage());
-byId('open-privacy').addEventListener('click', showPrivacy);
+for (const id of ['open-privacy', 'bar-privacy']) byId(id).addEventListener('click', showPrivacy);
 byId('open-keys').addEventListener('click', () => openKeys(help));
 byId('tour-offer').hidden = preference('tour') === 'seen';
 byId('tour-start').addEventListener('click', help.tour);

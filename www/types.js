@@ -113,6 +113,9 @@
  *
  * @typedef {{width: number, height: number, grey: Uint8Array}} Thumbnail
  *
+ * @typedef {{channels: number, rows: number, columns: number, values: Uint8Array}} LayerPicture What leaves a layer of the network on
+ *   a slice: map after map, 0 for the least and 255 for the largest value of the layer.
+ *
  * @typedef {object} Backend
  * @property {'cpu'|'webgpu'|null} name What computes now.
  * @property {boolean} settled No more files will be fetched for another backend.

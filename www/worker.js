@@ -13,6 +13,7 @@ import { seal } from './engine/seal.js';
  *   thumbnail(id: number): import('./types.js').Thumbnail & {free?(): void},
  *   use_named_order(id: number, named: boolean): void, open(id: number, progress: Function): string,
  *   slice(id: number, z: number): Int16Array, heat(id: number, z: number): Uint8Array|undefined,
+ *   layers(id: number, z: number): Promise<(import('./types.js').LayerPicture & {free?(): void})[]>,
  *   remove(id: number): void, diagnostics(): string}} Engine
  */
 
@@ -339,6 +340,15 @@ const methods = {
   /** @param {{id: number, z: number, beside?: boolean}} slice */
   heat({ id, z, ...which }) {
     return engineOf(which).heat(id, z) ?? null;
+  },
+
+  /** @param {{id: number, z: number}} slice */
+  async layers({ id, z }) {
+    return (await engine.layers(id, z)).map((layer) => {
+      const { channels, rows, columns, values } = layer;
+      layer.free?.();
+      return { channels, rows, columns, values };
+    });
   },
 
   /** @param {{id: number}} scan */

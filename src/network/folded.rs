@@ -15,6 +15,12 @@ struct FoldedBlock {
     pool: [usize; 3],
 }
 
+impl FoldedBlock {
+    fn forward(&self, features: Tensor<5>) -> Tensor<5> {
+        kernels::conv_block(features, self.weight.clone(), self.bias.clone(), self.options, self.pool)
+    }
+}
+
 /// The last step on the device.
 enum Head {
     /// Convolution 1x1x1 to the evidence map.
@@ -67,9 +73,22 @@ impl FoldedNetwork {
 
     /// The evidence map `[batch, 1, slices, y, x]`, or the patient logits `[batch, 1, 1, 1, 1]` of a dense head.
     pub(super) fn forward(&self, input: Tensor<5>) -> Tensor<5> {
-        let features = self.blocks.iter().fold(input, |features, block| {
-            kernels::conv_block(features, block.weight.clone(), block.bias.clone(), block.options, block.pool)
-        });
+        self.head(self.blocks.iter().fold(input, |features, block| block.forward(features)))
+    }
+
+    /// What leaves each block, `[batch, channels, slices, y, x]`, and then what [`Self::forward`] gives.
+    pub(super) fn layers(&self, input: Tensor<5>) -> Vec<Tensor<5>> {
+        let mut features = input;
+        let mut layers = Vec::with_capacity(self.blocks.len() + 1);
+        for block in &self.blocks {
+            features = block.forward(features);
+            layers.push(features.clone());
+        }
+        layers.push(self.head(features));
+        layers
+    }
+
+    fn head(&self, features: Tensor<5>) -> Tensor<5> {
         match &self.head {
             Head::Evidence(head) => {
                 let features = if head.asymmetry { with_asymmetry(features) } else { features };

@@ -25,7 +25,7 @@ mod weights;
 pub use config::{BlockConfig, BlockOrder, ConfigError, HeadConfig, Initialization, LayerRow, NetworkConfig, Padding};
 pub use file::{DatasetRecord, FileError, InputScaling, ModelFile, ModelHeader, SelfTest, Storage, hex};
 pub use fold::{FoldedHead, FoldedLayer, FoldedWeights};
-pub use model::{Model, NetworkError};
+pub use model::{LayerMaps, Model, NetworkError};
 pub use module::{Block, Convolution, Head, Network, NetworkOutput};
 pub use pooling::{log_sum_exp, patient_logit, slice_logit};
 pub use random::SplitMix64;

@@ -42,6 +42,15 @@ pub enum NetworkError {
     NotFinite,
 }
 
+/// What leaves one layer of the network on one slice of its input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerMaps {
+    /// Maps, rows and columns.
+    pub shape: [usize; 3],
+    /// `[map, y, x]`: after `ReLU` for a block, logits for the head.
+    pub values: Vec<f32>,
+}
+
 /// A network ready to answer: weights from a file, on a device.
 pub struct Model {
     header: ModelHeader,
@@ -123,6 +132,22 @@ impl Model {
         self.read(&map.try_into_data()?)
     }
 
+    /// What leaves each layer on slice `z` of the input, the head last. A layer with fewer slices gives the one that `z` went into.
+    ///
+    /// # Errors
+    /// As [`Self::infer`].
+    pub async fn layer_maps(&self, input: &NetworkInput, z: usize) -> Result<Vec<LayerMaps>, NetworkError> {
+        let (values, shape) = self.scale(input)?;
+        let mut maps = Vec::new();
+        for layer in self.network.layers(self.tensor(values, shape)) {
+            let [_, channels, slices, rows, columns] = layer.dims();
+            let at = (z * slices / input.shape[0]).min(slices.saturating_sub(1));
+            let data = layer.narrow(2, at, 1).into_data_async().await?;
+            maps.push(LayerMaps { shape: [channels, rows, columns], values: data.iter().collect() });
+        }
+        Ok(maps)
+    }
+
     /// Answers the file's self-test: the largest difference of a logit or of a cell of the map from the answer in the file, made on a native CPU.
     ///
     /// # Errors
@@ -170,9 +195,12 @@ impl Model {
         Ok((scale(&resample(&input.hounsfield, input.shape, *input_shape)), *input_shape))
     }
 
-    fn run(&self, values: Vec<f32>, [slices, rows, columns]: [usize; 3]) -> Tensor<5> {
-        let data = TensorData::new(values, [1, 1, slices, rows, columns]);
-        self.network.forward(Tensor::from_data(data, &self.device))
+    fn run(&self, values: Vec<f32>, shape: [usize; 3]) -> Tensor<5> {
+        self.network.forward(self.tensor(values, shape))
+    }
+
+    fn tensor(&self, values: Vec<f32>, [slices, rows, columns]: [usize; 3]) -> Tensor<5> {
+        Tensor::from_data(TensorData::new(values, [1, 1, slices, rows, columns]), &self.device)
     }
 
     fn read(&self, map: &TensorData) -> Result<Logits, NetworkError> {
@@ -266,6 +294,27 @@ mod tests {
         for slices in [5, 30] {
             assert!(model.infer_blocking(&input([slices, 96, 80])).unwrap().patient.is_finite());
         }
+    }
+
+    #[test]
+    fn the_maps_of_a_slice_end_in_its_evidence() {
+        let model = Model::new(file(NetworkConfig::compact(), [0, 96, 80]), &Device::flex()).unwrap();
+        let input = input([6, 96, 80]);
+        let logits = model.infer_blocking(&input).unwrap();
+        for z in [0, 4] {
+            let maps = burn::tensor::try_read_sync(model.layer_maps(&input, z)).unwrap().unwrap();
+            let shapes: Vec<[usize; 3]> = maps.iter().map(|layer| layer.shape).collect();
+            assert_eq!(shapes, [[16, 48, 40], [24, 24, 20], [32, 12, 10], [48, 12, 10], [1, 12, 10]]);
+            assert_eq!(maps.last().unwrap().values, logits.evidence[z * 120..(z + 1) * 120]);
+        }
+    }
+
+    #[test]
+    fn a_network_that_halves_its_slices_has_maps_of_each() {
+        let model = Model::new(file(NetworkConfig::published(), [48, 64, 64]), &Device::flex()).unwrap();
+        let maps = burn::tensor::try_read_sync(model.layer_maps(&input([30, 96, 80]), 29)).unwrap().unwrap();
+        assert_eq!(maps.last().unwrap().shape, [1, 1, 1]);
+        assert!(maps.iter().all(|layer| layer.values.len() == layer.shape.iter().product::<usize>()));
     }
 
     #[test]

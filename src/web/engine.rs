@@ -5,7 +5,7 @@ use super::files::input_files;
 use super::parts::{LogitParts, network_input};
 use super::remote;
 use super::shelf::Shelf;
-use super::view::{Thumbnail, View, slice_heat, slice_hounsfield};
+use super::view::{LayerPicture, Thumbnail, View, slice_heat, slice_hounsfield};
 use crate::assess::OperatingPoint;
 use crate::ingest::{InputFile, RefusedScan, Salt, Scan, ScanKind, ScanPlan, discover};
 use crate::network::{Logits, Model, NetworkError};
@@ -272,6 +272,21 @@ impl Engine {
     pub fn heat(&self, id: usize, z: usize) -> Result<Option<Vec<u8>>, Fault> {
         let scan = self.held(id)?;
         Ok(slice_heat(self.shelf.borrow().get(id)?, &scan.volume, z))
+    }
+
+    /// What leaves each layer of the network on slice `z`, the head last, computed again here with the weights that are
+    /// loaded now; nothing where the network did not look.
+    ///
+    /// # Errors
+    /// A [`Fault`] if there is no such scan, or the network fails.
+    pub async fn layers(&self, id: usize, z: usize) -> Result<Vec<LayerPicture>, Fault> {
+        let seen = self.shelf.borrow().get(id)?.evidence.clone();
+        let Some((seen, at)) = seen.and_then(|seen| seen.input.slice_of(z).map(|at| (Rc::clone(&seen), at))) else {
+            return Ok(Vec::new());
+        };
+        let maps = self.model()?.layer_maps(&seen.input, at).await;
+        let maps = maps.map_err(|error| Fault::new("network_failed", error))?;
+        Ok(maps.into_iter().map(LayerPicture::from).collect())
     }
 
     /// A small picture of the middle of a scan.

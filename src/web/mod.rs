@@ -26,7 +26,7 @@ pub use fault::Fault;
 pub use network::Network;
 pub use parts::LogitParts;
 #[cfg(not(feature = "wgpu"))]
-pub use view::Thumbnail;
+pub use view::{LayerPicture, Thumbnail};
 
 use wasm_bindgen::prelude::wasm_bindgen;
 

@@ -3,6 +3,7 @@
 use super::shelf::Entry;
 use crate::assess::{brightest, heat};
 use crate::ingest::{OrderBasis, Scan};
+use crate::network::LayerMaps;
 use crate::volume::{Orientation, ValueScale, Volume};
 use serde::Serialize;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -92,6 +93,34 @@ pub struct Thumbnail {
     /// Row after row.
     #[wasm_bindgen(readonly)]
     pub grey: Vec<u8>,
+}
+
+/// The maps of one layer of the network on one slice, for a person to look at.
+#[wasm_bindgen(getter_with_clone)]
+#[derive(Clone, Debug)]
+pub struct LayerPicture {
+    /// Maps.
+    #[wasm_bindgen(readonly)]
+    pub channels: usize,
+    /// Rows of a map.
+    #[wasm_bindgen(readonly)]
+    pub rows: usize,
+    /// Columns of a map.
+    #[wasm_bindgen(readonly)]
+    pub columns: usize,
+    /// `[map, y, x]`, 0 for the least and 255 for the largest value of the layer.
+    #[wasm_bindgen(readonly)]
+    pub values: Vec<u8>,
+}
+
+impl From<LayerMaps> for LayerPicture {
+    fn from(LayerMaps { shape: [channels, rows, columns], values }: LayerMaps) -> Self {
+        let (least, most) =
+            values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &x| (low.min(x), high.max(x)));
+        let scale = 255.0 / (most - least).max(f32::MIN_POSITIVE);
+        let values = values.into_iter().map(|value| ((value - least) * scale).round() as u8).collect();
+        Self { channels, rows, columns, values }
+    }
 }
 
 impl Thumbnail {

@@ -1,10 +1,11 @@
 /** Every state of the page, held against the rules of axe-core, in both themes and languages, at every width. */
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { PATIENCE_MS, eventually, openPage, phantom, predict, scratch } from './harness.mjs';
+import { answered } from './answered.mjs';
 import { otherWeights } from './weights.mjs';
 
 const timeout = 2 * PATIENCE_MS;
@@ -54,6 +55,7 @@ test('no state of the page has a fault that axe-core finds', { timeout }, async 
   const states = [
     ['bleeding likely', phantom('bleeding', 'dicom', '--seed', '7', '--bleed', 'intraparenchymal:40'), 'bleeding likely'],
     ['uncertain', uncertain(), 'uncertain'],
+    ['no bleeding seen', phantom('calm', 'nifti', '--seed', '9'), 'no bleeding seen'],
     ['reordered', phantom('rotated', 'jpg', '--seed', '7', '--first', '11'), null],
     ['refused', letter, ''],
   ];
@@ -66,11 +68,19 @@ test('no state of the page has a fault that axe-core finds', { timeout }, async 
     await page.$$eval('details', (all) => all.forEach((one) => { one.open = true; }));
     await hold(page, what);
   }
-  await page.locator('.row-open').first().click();
-  for (const [button, sheet] of [['#engine', 'diagnostics'], ['#open-keys', 'keys'], ['#open-model', 'model'], ['#answer-how', 'how'], ['#save-dicom', 'dicom']]) {
+  assert.deepEqual(opened.errors, []);
+});
+
+test('nor has a sheet over it, nor the page in Italian', { timeout }, async (t) => {
+  const opened = await openPage(t, { backend: 'cpu' });
+  const { page } = opened;
+  await opened.drop(phantom('bleeding', 'dicom', '--seed', '7', '--bleed', 'intraparenchymal:40'));
+  await opened.answers();
+  for (const [button, sheet] of [['#engine', 'diagnostics'], ['#bar-privacy', 'privacy'], ['#home', 'again'], ['#open-keys', 'keys'], ['#open-model', 'model'], ['#answer-how', 'how'], ['#save-dicom', 'dicom']]) {
     await page.click(button);
     await page.locator(`#${sheet}[open]`).waitFor();
-    if (sheet === 'how') await page.locator('[data-picture="answer"] .gauge').waitFor();
+    if (sheet === 'how') await page.locator('.layer-maps').waitFor();
+    if (sheet === 'privacy') await page.$$eval('#privacy details', (all) => all.forEach((one) => { one.open = true; }));
     await hold(page, sheet);
     await page.keyboard.press('Escape');
   }
@@ -82,6 +92,8 @@ test('no state of the page has a fault that axe-core finds', { timeout }, async 
   await page.locator('#compare-points').waitFor();
   await hold(page, 'compare');
   await page.keyboard.press('Escape');
+  const letter = join(scratch(t), 'letter.safetensors');
+  writeFileSync(letter, 'Dear colleague, the scan is on the disc.\n');
   for (const [what, weights, shown] of [['weights refused', letter, '#not-used'], ['models to choose from', otherWeights(join(scratch(t), 'mine.safetensors'), { name: 'mine' }), '.choices']]) {
     await page.setInputFiles('#choose-weights', weights);
     await page.locator(shown).waitFor();
@@ -92,6 +104,58 @@ test('no state of the page has a fault that axe-core finds', { timeout }, async 
   await eventually(async () => assert.equal(await page.evaluate(() => document.documentElement.lang), 'it'));
   await eventually(async () => assert.match(await page.locator('#answer').innerText(), /Emorragia probabile/));
   await eventually(async () => assert.deepEqual(await faults(page), [], 'Italian'));
+  assert.deepEqual(opened.errors, []);
+});
+
+test('nor has one while scans wait, are worked on, are cancelled, or are hidden by a search', { timeout }, async (t) => {
+  const folder = scratch(t);
+  const opened = await openPage(t, { backend: 'cpu', route: answered(folder) });
+  const { page } = opened;
+  const from = phantom('calm', 'nifti', '--seed', '9');
+  for (const place of [1, 2, 3, 4]) {
+    const path = join(folder, `working ${place}.nii.gz`);
+    copyFileSync(join(from, readdirSync(from)[0]), path);
+    await opened.drop(path);
+  }
+  await page.waitForFunction(() => document.querySelectorAll('[data-scan]').length === 4);
+  await page.waitForSelector('[data-outcome="working"]');
+  await hold(page, 'working');
+  await page.locator('.row-open').nth(2).click();
+  await hold(page, 'waiting');
+  await page.click('#cancel-all');
+  await opened.answers(4);
+  await hold(page, 'cancelled');
+  await page.fill('#list-search', 'no such scan');
+  await hold(page, 'nothing listed');
+  assert.deepEqual(opened.errors, []);
+});
+
+test('a page that is read from right to left loses nothing, and its films are not mirrored', { timeout }, async (t) => {
+  const opened = await openPage(t, { backend: 'cpu' });
+  const { page } = opened;
+  await page.evaluate(() => { document.documentElement.dir = 'rtl'; });
+  /** What reaches past an edge, and is not within something that scrolls by itself. */
+  const wide = () => page.evaluate(() => [...document.querySelectorAll('body *')].filter((element) => {
+    const { left, right, width, height } = element.getBoundingClientRect();
+    return width > 0 && height > 0 && (left < -1 || right > innerWidth + 1) && !element.closest('.list-body, .unseen, .skip, .badge-where, svg');
+  }).map((element) => `${element.tagName}.${element.className}`));
+  for (const width of [1280, 320]) {
+    await page.setViewportSize({ width, height: 800 });
+    if (width === 1280) {
+      assert.deepEqual(await wide(), [], 'start');
+      await page.locator('[data-sample="1"]').click();
+      await opened.answers();
+      await page.locator('.key-picture canvas').first().waitFor();
+    }
+    assert.deepEqual(await wide(), [], `answered, ${width}`);
+    assert.deepEqual(await faults(page), []);
+  }
+  await page.setViewportSize({ width: 1280, height: 800 });
+  const left = (selector) => page.locator(selector).evaluate((element) => element.getBoundingClientRect().left);
+  assert.ok(await left('#worklist') > await left('#answer'), 'the rooms are mirrored');
+  assert.ok(await left('.stage-axial .letter-left') < await left('.stage-axial .letter-right'));
+  assert.match(await page.locator('.stage-axial .letter-left').innerText(), /^R/);
+  assert.ok(await left('.gauge-words > :first-child') < await left('.gauge-words > :last-child'), 'the words stand over their zones');
   assert.deepEqual(opened.errors, []);
 });
 
@@ -110,7 +174,7 @@ test('at 320 pixels, which is 400 % zoom, nothing is cut off sideways, and force
   assert.ok(await page.locator('.finding .mark').evaluate((mark) => getComputedStyle(mark).backgroundColor !== getComputedStyle(document.body).backgroundColor));
   assert.deepEqual(await page.evaluate(() => document.getAnimations().length), 0);
   assert.deepEqual(await faults(page), []);
-  for (const id of ['engine', 'open-keys', 'answer-how', 'save-dicom']) {
+  for (const id of ['engine', 'bar-privacy', 'open-keys', 'answer-how', 'save-dicom']) {
     await page.click(`#${id}`);
     await page.locator('dialog[open]').waitFor();
     assert.deepEqual(await wide(), []);

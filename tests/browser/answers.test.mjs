@@ -3,6 +3,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ORIGIN, PATIENCE_MS, URL_OF_PAGE, eventually, openPage, phantom, predict, realScan } from './harness.mjs';
+import { named } from './weights.mjs';
 
 const bleeding = (format) => phantom('bleeding', format, '--seed', '7', '--bleed', 'intraparenchymal:40');
 const timeout = PATIENCE_MS;
@@ -51,6 +52,14 @@ for (const backend of /** @type {const} */ (['cpu', 'webgpu'])) {
     const { backend: facts } = await opened.diagnostics();
     const selfTest = facts[`${backend === 'cpu' ? 'cpu' : 'gpu'}_self_test_difference`];
     assert.ok(typeof selfTest === 'number' && selfTest <= 1e-4, `self-test: ${selfTest}`);
+    if (backend === 'webgpu') {
+      // What the GPU said can be held against the CPU.
+      await opened.page.click('#open-compare');
+      await opened.page.locator('#compare-with').selectOption({ label: `${named()}, on the CPU` });
+      await opened.page.locator('#compare-points[data-points="0"]').waitFor();
+      assert.match(await opened.page.locator('#compare-answer-a').innerText(), /WebGPU/);
+      assert.match(await opened.page.locator('#compare-answer-b').innerText(), /CPU/);
+    }
     assert.deepEqual(opened.errors, []);
     assert.deepEqual(await opened.requestsSinceReady(), []);
   });

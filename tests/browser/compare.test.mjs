@@ -36,7 +36,10 @@ test('answers are compared in whole points, and only where both are answers', ()
   const state = { models: [{ key: 'm', card: { sha256: 'a' } }, { key: 'n', card: { sha256: 'b' } }, { key: 'o', card: null }], rows: [row('1'), row('2'), row('3', { view: null }), row('4', { report: null })] };
   const found = partners(state, state.rows[0]);
   assert.deepEqual([found.models.map(({ key }) => key), found.scans.map(({ key }) => key)], [['n'], ['2']]);
-  assert.deepEqual(partners(state, state.rows[3]), { models: [], scans: [] });
+  assert.deepEqual(found.backends, []);
+  assert.deepEqual(partners(state, state.rows[3]), { models: [], backends: [], scans: [] });
+  const onGpu = row('5', { report: { outcome: 'classified', backend: 'webgpu', model: { sha256: 'a' } } });
+  assert.deepEqual(partners(state, onGpu).backends.map(({ key }) => key), ['m'], 'what a GPU said can be held against the CPU');
 });
 
 test('two models on one scan: both answers, both ladders and the difference, and the first answer is as it was', { timeout }, async (t) => {

@@ -51,14 +51,22 @@ test('"How it works" shows what each step made of the scan at hand', { timeout }
   })();
   assert.equal(parameters.reduce((sum, count) => sum + Number(count.replaceAll(',', '')), 0), model.parameters);
 
+  /** Pictures of the maps of every layer. */
+  const maps = () => sheet.locator('.layer-maps canvas').evaluateAll((all) => all.map((canvas) => canvas.toDataURL()));
+
   // From the answer too; another slice has other pictures, and one without brain says why it has none.
   await page.click('#answer-how');
   await eventually(async () => assert.equal(await sheet.locator('.how-picture canvas').count(), 3));
+  await eventually(async () => assert.equal((await maps()).length, 16 + 24 + 32 + 48 + 1));
+  const before = await maps();
+  assert.ok(new Set(before).size > 60, 'most maps show something of their own');
   await page.locator('#how-slice').focus();
   await page.keyboard.press('ArrowRight');
   await eventually(async () => assert.notEqual(await picture('read'), read));
+  await eventually(async () => assert.ok((await maps()).filter((map, place) => map !== before[place]).length > 60, 'they follow the slice'));
   await page.keyboard.press('Home');
   await eventually(async () => assert.match(await sheet.locator('[data-picture="prepare"]').innerText(), /too little brain/));
+  await eventually(async () => assert.equal((await maps()).length, 0));
   assert.deepEqual(opened.errors, []);
   assert.deepEqual(await opened.requestsSinceReady(), []);
 });

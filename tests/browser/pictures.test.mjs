@@ -169,6 +169,13 @@ for (const device of /** @type {const} */ (['desktop', 'phone'])) {
     await album.take('model', { high: 1100, fullPage: false });
     await page.keyboard.press('Escape');
     await sheet('#open-keys', 'keys', 'keys', 900);
+    await sheet('#bar-privacy', 'privacy', 'privacy', 0);
+    await sheet('#home', 'again', 'again', 0);
+    await page.click('#open-keys');
+    await page.click('#tour-again');
+    for (let step = 0; step < 3; step++) await page.click('#tour-next');
+    await album.take('tour', { fullPage: false });
+    await page.keyboard.press('Escape');
     await sheet('#save-dicom', 'dicom', 'dicom', 0);
 
     for (const name of ['working 1.nii.gz', 'working 2.nii.gz']) {
@@ -179,6 +186,10 @@ for (const device of /** @type {const} */ (['desktop', 'phone'])) {
     await page.waitForFunction(() => document.querySelectorAll('[data-scan]').length === 7);
     await open(5);
     await album.take('list');
+    await page.click('#cancel-all');
+    await opened.answers(7);
+    await page.evaluate(() => document.activeElement?.blur());
+    await album.take('cancelled', { themes: ['dark'] });
 
     if (device === 'desktop') {
       await page.evaluate(() => { globalThis.print = () => { globalThis.asked = true; }; });

@@ -3,7 +3,7 @@ import { byId, h, svg } from '../dom.js';
 import { percent, t } from '../i18n/i18n.js';
 import { scores } from '../report/print.js';
 import { fill as paint } from '../viewer/film.js';
-import { isDrawn } from '../viewer/heat.js';
+import { isDrawn, paintHeat } from '../viewer/heat.js';
 import { keySlice } from '../viewer/keyslice.js';
 import { isSuspicious, mostSuspicious } from '../viewer/scores.js';
 import { netPicture } from '../viewer/slices.js';
@@ -23,6 +23,7 @@ import { fill, open } from './sheets.js';
  * @property {(row: Row) => import('../types.js').Model|null} modelOf That of the row's answer.
  * @property {(id: number, z: number, withHeat: boolean) => Promise<Slice>} slice
  * @property {(id: number) => Promise<import('../viewer/slices.js').NetInput|null>} netInput
+ * @property {(id: number, z: number) => Promise<import('../types.js').LayerPicture[]>} layers With the model in use.
  * @property {(key: string) => Promise<void>} open Has the slices at hand again.
  * @property {() => void} sample Opens a drawn scan.
  */
@@ -31,6 +32,8 @@ const PICTURE_PX = 260;
 const STEPS = /** @type {const} */ (['read', 'prepare', 'look', 'score', 'answer']);
 /** Most sheets that a layer is drawn with; more would be one grey. */
 const SHEETS = 12;
+/** Most maps of a layer that are shown of a slice; their roots are, so that the weak ones are seen beside the strong. */
+const MAPS = 64;
 
 export class How {
   #sheet = /** @type {HTMLDialogElement} */ (byId('how'));
@@ -39,8 +42,11 @@ export class How {
   /** @type {Map<string, HTMLElement>} Where the picture of each step goes. */
   #places = new Map();
   #z = 0;
-  /** Grows with every wish for a slice: what an earlier one brings is not shown any more. */
+  /** @type {Row|null} The answered scan that the pictures are of. */
+  #row = null;
+  /** Grows with every wish for a slice. */
   #wish = 0;
+  #drawing = false;
 
   /** @param {Source} source */
   constructor(source) {
@@ -75,7 +81,8 @@ export class How {
       ...layers(model),
       h('p', {}, t('works.limits')));
     if (focused) document.getElementById(focused)?.focus();
-    if (answered) void this.source.open(answered.key).then(() => this.#draw(answered), () => {});
+    this.#row = answered;
+    if (answered) void this.source.open(answered.key).then(() => this.#draw(), () => {});
   }
 
   /** @param {State} state */
@@ -98,18 +105,33 @@ export class How {
     slider.addEventListener('input', () => {
       this.#z = Number(slider.value) - 1;
       says.textContent = t('film.slice', { z: this.#z + 1, n: slices });
-      void this.#draw(row);
+      void this.#draw();
     });
     return [h('p.how-choice', {}, h('label', { for: 'how-slice' }, t('how.slice', { name: row.name })), slider, says)];
   }
 
-  /** @param {Row} row */
-  async #draw(row) {
+  /** Draws the slice that is wished for; while it is fetched there may be many wishes, of which the last counts. */
+  async #draw() {
+    this.#wish += 1;
+    if (this.#drawing) return;
+    this.#drawing = true;
+    for (let wish = 0; wish !== this.#wish;) {
+      wish = this.#wish;
+      await this.#pictures().catch(() => {});
+    }
+    this.#drawing = false;
+  }
+
+  async #pictures() {
+    const [row, z] = [this.#row, this.#z];
+    if (!row) return;
     const { id, view, report } = row;
     if (id === null || !view || !report?.finding || report.probability === null) return;
-    const [z, wish] = [this.#z, (this.#wish += 1)];
-    const [slice, input] = await Promise.all([this.source.slice(id, z, view.evidence), this.source.netInput(id)]).catch(() => [null, null]);
-    if (!slice || wish !== this.#wish) return;
+    const { source } = this;
+    // The layers are computed again, which only the model in use can do.
+    const inUse = report.model?.sha256 === source.state().model?.sha256;
+    const [slice, input, maps] = await Promise.all([source.slice(id, z, view.evidence), source.netInput(id), inUse ? source.layers(id, z).catch(() => []) : []]);
+    if (row !== this.#row) return;
     const score = report.slices[z]?.probability ?? null;
     /** @type {(step: typeof STEPS[number], words: string, ...content: (Node|string)[]) => void} */
     const show = (step, words, ...content) => this.#places.get(step)?.replaceChildren(...content, h('p.quiet', {}, words));
@@ -122,7 +144,26 @@ export class How {
     const { lower, upper } = this.source.modelOf(row) ?? {};
     const kind = report.finding === 'bleeding likely' ? 'likely' : report.finding === 'uncertain' ? 'uncertain' : 'none';
     show('answer', t('how.answer.says'), h('p.how-finding', {}, h(`span.mark.mark-${kind}`, { 'aria-hidden': true }), h('strong', {}, `${t(`finding.${kind}`)}, ${percent(report.probability)}`)), ...(lower && upper ? [gauge(report.probability, report.finding, lower, upper)] : []));
+    const last = maps.length - 1;
+    document.getElementById('layer-maps')?.replaceChildren(...(maps.length > 0 ? [h('p', {}, t('layers.maps', { z: z + 1 })), h('ol.layer-maps', { 'aria-hidden': true }, ...maps.map((layer, at) => mapsOf(layer, at, at === last && view.evidence ? (score ?? 0) : null)))] : []));
+    document.getElementById('layer-sheets')?.toggleAttribute('hidden', maps.length > 0);
   }
+}
+
+/**
+ * The maps of a layer beside each other.
+ *
+ * @param {import('../types.js').LayerPicture} layer
+ * @param {number} at Place of the layer.
+ * @param {number|null} score Of the slice, where the map is its evidence: then its strongest place has the colour of this score.
+ */
+function mapsOf({ channels, rows, columns, values }, at, score) {
+  return h('li', {}, h('span', {}, `${at + 1}. ${channels} × ${rows} × ${columns}`), h('div.maps', {}, ...Array.from({ length: Math.min(MAPS, channels) }, (_, channel) => {
+    const map = values.subarray(channel * rows * columns, (channel + 1) * rows * columns);
+    const canvas = /** @type {HTMLCanvasElement} */ (h('canvas.coarse', {}));
+    paint(canvas, { rows, columns }, (rgba) => (score === null ? paintGrey(Int16Array.from(map, (value) => 16 * Math.sqrt(value)), { level: 128, width: 256 }, rgba) : paintHeat(map.map((value) => value * score), rgba)));
+    return canvas;
+  })));
 }
 
 /** @param {import('../viewer/slices.js').Picture} picture */
@@ -149,7 +190,8 @@ function layers(model) {
   return [
     h('h3', {}, t('layers', { name: `${model.name} ${model.version}` })),
     h('p', {}, t('layers.text', { n: count(model.parameters) })),
-    h('ol.layers', { 'aria-hidden': true }, stack(t('layer.input'), architecture.in_channels, [depth, rows, columns]), ...all.map(({ channels, shape }, place) => stack(String(place + 1), channels, shape))),
+    h('ol.layers', { id: 'layer-sheets', 'aria-hidden': true }, stack(t('layer.input'), architecture.in_channels, [depth, rows, columns]), ...all.map(({ channels, shape }, place) => stack(String(place + 1), channels, shape))),
+    h('div', { id: 'layer-maps' }),
     h('div.layer-room', { tabindex: 0, role: 'region', 'aria-label': t('layers.table') }, h('table.layer-table', {},
       h('thead', {}, h('tr', {}, ...['layer.number', 'layer.does', 'layer.output', 'card.parameters'].map((key) => h('th', { scope: 'col' }, t(key))))),
       h('tbody', {}, ...all.map((layer, place) => h('tr', {},

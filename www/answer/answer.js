@@ -51,14 +51,14 @@ export class Answer {
   /** @param {State} state */
   render(state) {
     const row = state.rows.find((candidate) => candidate.key === state.selected) ?? null;
-    const shown = `${state.language} ${state.model?.sha256} ${state.backend.reason} ${hasOther(state, row)}`;
+    const shown = `${state.language} ${state.model?.sha256} ${state.backend.reason} ${hasOther(state, row)} ${state.opening > 0 && !row}`;
     if (row === this.#row && shown === this.#shown) return;
     const focused = this.root.contains(document.activeElement) ? document.activeElement?.id : '';
     // Another scan is read from its finding on.
     if (row?.key !== this.#row?.key) this.root.scrollTop = 0;
     this.#row = row;
     this.#shown = shown;
-    this.root.replaceChildren(...(row ? this.#content(row, state) : []));
+    this.root.replaceChildren(...(row ? this.#content(row, state) : state.opening > 0 ? [h('div.pending', {}, h('h2.finding', {}, t('step.discover')))] : []));
     this.root.dataset.outcome = row?.outcome ?? '';
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   }
@@ -179,8 +179,8 @@ export class Answer {
  * @param {Row|null} row
  */
 function hasOther(state, row) {
-  const { models, scans } = partners(state, row);
-  return models.length + scans.length > 0;
+  const { models, backends, scans } = partners(state, row);
+  return models.length + backends.length + scans.length > 0;
 }
 
 /** @param {Row} row */

@@ -34,6 +34,8 @@ export function gauge(probability, finding, below, above) {
     ] : []));
   const middle = h('span', {}, upper - lower > 1 ? t('finding.uncertain').toLocaleLowerCase() : '');
   const words = h('div.gauge-words', { 'aria-hidden': true }, h('span', {}, t('gauge.none')), middle, h('span', {}, t('gauge.likely')));
+  // Each word begins over its own zone, as far as the one before it leaves room.
+  words.style.gridTemplateColumns = [lower, Math.max(0, upper - lower), 100 - upper].map((share) => `minmax(max-content, ${share}fr)`).join(' ');
   const interval = all > 0 ? t('gauge.interval', { low: Math.round(low ?? 0), high: Math.round(high ?? 0) }) : '';
   return h('div.gauge', { role: 'img', 'aria-label': `${t('gauge.label', { at: percent(probability), lower: percent(below.threshold), upper: percent(above.threshold) })} ${interval}` },
     words, picture, h('p.gauge-caption', { 'aria-hidden': true }, h('span.gauge-key', {}), interval));

@@ -76,13 +76,14 @@ export class Compare {
   open(key) {
     const state = this.source.state();
     const row = state.rows.find((one) => one.key === key) ?? null;
-    const { models, scans } = partners(state, row);
-    if (!row || models.length + scans.length === 0) return;
+    const { models, backends, scans } = partners(state, row);
+    if (!row || models.length + backends.length + scans.length === 0) return;
     this.#row = row;
     /** @type {(label: string, options: HTMLElement[]) => HTMLElement|null} */
     const group = (label, options) => (options.length > 0 ? h('optgroup', { label: t(label) }, ...options) : null);
     this.choice.replaceChildren(...[
       group('compare.models', models.map((model) => h('option', { value: model.key }, `${model.name} ${model.card?.version}${model.own ? ` (${model.file})` : ''}`))),
+      group('compare.backends', backends.map((model) => h('option', { value: model.key }, t('compare.cpu', { name: `${model.name} ${model.card?.version}` })))),
       group('compare.scans', scans.map((scan) => h('option', { value: scan.key }, scan.name))),
     ].filter((part) => part !== null));
     translate(this.dialog);
@@ -93,6 +94,11 @@ export class Compare {
     // Arrows move through the slices from the first moment on.
     this.sides[0].ladder.canvas.focus();
     void this.#show(this.choice.value);
+  }
+
+  /** The theme is another. */
+  repaint() {
+    for (const { ladder } of this.sides) ladder.draw();
   }
 
   /**

@@ -9,13 +9,15 @@
 /**
  * @param {Pick<import('../types.js').State, 'models'|'rows'>} state
  * @param {Row|null} row
- * @returns {{models: ModelChoice[], scans: Row[]}} Models but the one that gave its answer, and scans whose slices can be seen.
+ * @returns {{models: ModelChoice[], backends: ModelChoice[], scans: Row[]}} Models but the one that gave its answer, that one on the
+ *   CPU where a GPU gave it, and scans whose slices can be seen.
  */
 export function partners({ models, rows }, row) {
-  if (!row?.view || row.id === null || row.report?.outcome !== 'classified') return { models: [], scans: [] };
-  const { model } = row.report;
+  if (!row?.view || row.id === null || row.report?.outcome !== 'classified') return { models: [], backends: [], scans: [] };
+  const { model, backend } = row.report;
   return {
     models: models.filter(({ card }) => card && card.sha256 !== model?.sha256),
+    backends: backend === 'webgpu' ? models.filter(({ card }) => card && card.sha256 === model?.sha256).slice(0, 1) : [],
     scans: rows.filter((other) => other.key !== row.key && other.view && other.id !== null && other.report),
   };
 }

@@ -11,7 +11,7 @@ import { it } from './it.js';
  * @typedef {Record<string, string|{one: string, other: string}>} Messages
  */
 
-/** @type {Record<string, {name: string, messages: Messages}>} */
+/** @type {Record<string, {name: string, messages: Messages, rightToLeft?: boolean}>} */
 export const LANGUAGES = {
   en: { name: 'English', messages: en },
   it: { name: 'Italiano', messages: it },

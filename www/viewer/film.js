@@ -1,5 +1,5 @@
 import { fit, pixelAt } from './geometry.js';
-import { paintHeat } from './heat.js';
+import { isDrawn, paintHeat } from './heat.js';
 import { paintGrey } from './windows.js';
 
 /**
@@ -28,6 +28,8 @@ export class Film {
   /** @type {import('./slices.js').Picture|null} What the two pictures were painted from, and how. */
   #painted = null;
   #paintedWindow = '';
+  /** The picture has evidence that is drawn: most slices have none, and cost nothing for it. */
+  #warm = false;
 
   /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
@@ -59,7 +61,7 @@ export class Film {
     context.imageSmoothingEnabled = !frame.coarse;
     context.imageSmoothingQuality = 'high';
     context.drawImage(this.#grey, box.x, box.y, box.width, box.height);
-    if (frame.picture.heat && frame.heatOpacity > 0) {
+    if (this.#warm && frame.heatOpacity > 0) {
       context.globalAlpha = frame.heatOpacity;
       context.imageSmoothingEnabled = true;
       context.drawImage(this.#heat, box.x, box.y, box.width, box.height);
@@ -84,7 +86,10 @@ export class Film {
     if (this.#painted === picture && this.#paintedWindow === key) return;
     fill(this.#grey, picture, (rgba) => paintGrey(picture.grey, window, rgba));
     const { heat } = picture;
-    if (heat && this.#painted !== picture) fill(this.#heat, picture, (rgba) => paintHeat(heat, rgba));
+    if (this.#painted !== picture) {
+      this.#warm = isDrawn(heat);
+      if (heat && this.#warm) fill(this.#heat, picture, (rgba) => paintHeat(heat, rgba));
+    }
     this.#painted = picture;
     this.#paintedWindow = key;
   }
@@ -131,6 +136,7 @@ export class Film {
     context.stroke();
     context.font = `11px ${getComputedStyle(canvas).fontFamily}`;
     context.textAlign = 'right';
+    context.direction = 'ltr';
     context.fillText('5 cm', right, bottom - 9);
   }
 

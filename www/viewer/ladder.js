@@ -22,7 +22,7 @@ export class Ladder {
       'aria-orientation': 'vertical',
       'data-t-title': 'ladder.title',
     }));
-    this.element = h('div.ladder', {}, h('span.ladder-end', { 'aria-hidden': true, 'data-t': 'ladder.vertex' }), this.canvas, h('span.ladder-end', { 'aria-hidden': true, 'data-t': 'ladder.base' }));
+    this.element = h('div.ladder', {}, h('span.ladder-end', { 'aria-hidden': true, 'data-t': 'ladder.vertex' }), h('div.ladder-stage', {}, this.canvas), h('span.ladder-end', { 'aria-hidden': true, 'data-t': 'ladder.base' }));
     /** @param {PointerEvent} event */
     const scrub = (event) => {
       const outline = this.canvas.getBoundingClientRect();

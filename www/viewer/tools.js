@@ -24,7 +24,7 @@ export class Tools {
     this.planes = h('button.toggle', { type: 'button', id: 'tool-planes', 'data-t': 'tools.planes', 'data-t-title': 'tools.planes.title', onclick: () => actions.set({ planes: !actions.look().planes }) });
     this.jump = h('button.button.small', { type: 'button', id: 'tool-jump', 'data-t': 'tools.jump', 'data-t-title': 'tools.jump.title', onclick: actions.jump });
     this.element = h('div.tools', { role: 'group', 'data-t-label': 'tools' },
-      h('div.segments', { role: 'group', 'data-t-label': 'tools.window' }, ...this.presets, this.net),
+      h('div.tool-group', {}, h('span.tool-name', { 'aria-hidden': true, 'data-t': 'tools.window' }), h('div.segments', { role: 'group', 'data-t-label': 'tools.window' }, ...this.presets, this.net)),
       h('div.tool-group', {}, field('tools.level.short', this.level), field('tools.width.short', this.width)),
       h('div.tool-group', {}, this.heat, this.opacity),
       h('div.tool-group', {}, this.split, this.planes),

@@ -204,7 +204,7 @@ export class Viewer {
       this.sagittal.film.draw(this.#sagittal(look));
     }
     const corner = view ? [t('film.slice', { z: look.z + 1, n: view.slices }), look.net ? t('film.net') : `L ${look.window.level}  W ${look.window.width}`] : [];
-    const says = score !== null ? [t('film.score'), percent(score)] : view && report?.outcome === 'classified' ? [t('film.unscored'), t('film.unscored.why')] : [];
+    const says = score !== null ? [t('film.score'), percent(score), ...(look.z === mostSuspicious(report) ? [t('film.highest')] : [])] : view && report?.outcome === 'classified' ? [t('film.unscored'), t('film.unscored.why')] : [];
     this.axial.topStart.textContent = corner.join('\n');
     this.axial.topEnd.textContent = says.join('\n');
     this.plain.topStart.textContent = t('film.plain');

@@ -54,17 +54,26 @@ export class WorkList {
     this.body = h('div.list-body', {}, this.list, this.none, this.aside);
     this.cancelAll = h('button.button.small', { type: 'button', id: 'cancel-all', 'data-t': 'list.cancelAll', onclick: () => actions.cancelAll() });
     this.exports = [
-      h('button.button.small', { type: 'button', id: 'save-all', 'data-t': 'list.json', 'data-t-title': 'list.json.title', onclick: () => actions.exportAll() }),
       h('button.button.small', { type: 'button', id: 'save-csv', 'data-t': 'list.csv', 'data-t-title': 'list.csv.title', onclick: () => actions.exportCsv() }),
+      h('button.button.small', { type: 'button', id: 'save-all', 'data-t': 'list.json', 'data-t-title': 'list.json.title', onclick: () => actions.exportAll() }),
       h('button.button.small', { type: 'button', id: 'print-all', 'data-t': 'list.print', 'data-t-title': 'list.print.title', onclick: () => actions.printAll() }),
     ];
-    root.append(
-      h('div.list-head', {}, h('div.list-title', {}, h('h2', { 'data-t': 'list' }), this.summary), this.arrange),
-      this.body,
-      h('div.list-foot', {},
-        h('button.button.small', { type: 'button', 'data-choose': 'files', 'data-t': 'list.addFiles' }), h('button.button.small', { type: 'button', 'data-choose': 'folder', 'data-t': 'list.addFolder' }),
-        this.cancelAll, ...this.exports),
-    );
+    this.saved = h('p.quiet', { id: 'list-saved', role: 'status' });
+    this.foot = h('div.list-foot', {},
+      h('div.foot-group', {}, h('button.button.small', { type: 'button', 'data-choose': 'files', 'data-t': 'list.addFiles' }), h('button.button.small', { type: 'button', 'data-choose': 'folder', 'data-t': 'list.addFolder' }), this.cancelAll),
+      h('div.foot-group', { role: 'group', 'aria-labelledby': 'list-export' }, h('span', { id: 'list-export', 'data-t': 'list.export' }), ...this.exports),
+      this.saved);
+    root.append(h('div.list-head', {}, h('div.list-title', {}, h('h2', { 'data-t': 'list' }), this.summary), this.arrange), this.body);
+    // On a phone the film comes first, and what one does with all scans after the answer.
+    const narrow = matchMedia('(max-width: 52rem)');
+    const place = () => (narrow.matches ? (root.parentElement ?? root) : root).append(this.foot);
+    narrow.addEventListener('change', place);
+    place();
+  }
+
+  /** @param {string} name Of a file that was saved: a browser may put it away without a word. */
+  sayIsSaved(name) {
+    this.saved.textContent = t('list.saved', { name });
   }
 
   /** @param {State} state */
@@ -73,6 +82,8 @@ export class WorkList {
     if (state.language !== this.#language) {
       this.#language = state.language;
       translate(this.root);
+      translate(this.foot);
+      this.saved.textContent = '';
       // Every line says its state in words.
       for (const line of this.#lines.values()) line.row = null;
       this.#aside = '';

@@ -7,7 +7,7 @@ use crate::process::{self, cargo};
 use crate::progress;
 use crate::serve::{self, Site};
 use crate::setup::wasm_target::WasmTarget;
-use crate::setup::{browser, firefox, node};
+use crate::setup::{browser, firefox, node, webkit};
 use crate::test::Tally;
 use crate::wasm::{self, Engine};
 use crate::workspace::Workspace;
@@ -25,8 +25,9 @@ pub(crate) fn test(workspace: &Workspace, only: Option<&str>) -> Result<(Tally, 
     let files = files(workspace, ".test.mjs")?;
     let tap = workspace.target.join("browser-tests.tap");
     let firefox = firefox::ready().inspect_err(|error| println!("NOT TESTED in Firefox: {error}")).ok();
+    let webkit = webkit::ready().inspect_err(|error| println!("NOT TESTED in WebKit: {error}")).ok();
     let whole = with_page(workspace, &Engine::ALL, |command| {
-        command.envs(firefox.map(|path| (firefox::VARIABLE, path)));
+        command.envs(firefox.map(|path| (firefox::VARIABLE, path))).envs(webkit.into_iter().flatten());
         command.args(["--test", "--test-concurrency=1", "--test-reporter=spec", "--test-reporter-destination=stdout"]);
         command.arg("--test-reporter=tap").arg(format!("--test-reporter-destination={}", tap.display()));
         if let Some(pattern) = only {

@@ -1,7 +1,7 @@
 //! `cargo xtask check`: everything that is held without running the code.
 
 use crate::dist;
-use crate::error::{Error, Result};
+use crate::error::{Doing, Error, Result};
 use crate::process::{self, cargo};
 use crate::progress;
 use crate::setup::wasm_target::WasmTarget;
@@ -9,10 +9,14 @@ use crate::setup::{linters, node};
 use crate::supply::Supply;
 use crate::wasm::{self, Engine, megabytes};
 use crate::workspace::Workspace;
+use std::fs;
 use std::process::Command;
 
 /// The workspace as the tests build it too, so that both share one build of the dependencies.
 pub(crate) const WHOLE: [&str; 3] = ["--workspace", "--features", "ictus-trainer/wgpu"];
+
+/// Most bytes that all HTML, CSS and JavaScript of the page may have after gzip.
+const PAGE_BUDGET: u64 = 150_000;
 
 /// Runs every check, also after one has failed, and names those that failed.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
@@ -26,7 +30,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
         ("lints", lints),
         ("lints of the wasm engines", wasm_lints),
         ("documentation", documentation),
-        ("sizes of the wasm engines", sizes),
+        ("sizes of the engines and of the page", sizes),
         ("the same site from the same input", same_bytes),
         ("types of the page's scripts", types),
     ];
@@ -125,7 +129,31 @@ fn sizes(workspace: &Workspace) -> Result<()> {
             ));
         }
     }
+    let zipped = page_size(workspace)?;
+    progress::stage(format_args!("the page's HTML, CSS and JavaScript: {} with gzip", megabytes(zipped)));
+    if zipped > PAGE_BUDGET {
+        over.push(format!("page: {} with gzip, the budget is {}", megabytes(zipped), megabytes(PAGE_BUDGET)));
+    }
     if over.is_empty() { Ok(()) } else { Err(Error::Failed { what: "size", which: over.join("; ") }) }
+}
+
+/// Bytes of the HTML, CSS and JavaScript of the page and of the engines' bindings after gzip, file by file as they are sent.
+fn page_size(workspace: &Workspace) -> Result<u64> {
+    let mut folders: Vec<_> = Engine::ALL.iter().map(|engine| engine.folder(workspace)).collect();
+    folders.push(workspace.www());
+    let mut sum = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).doing("list", &folder)? {
+            let path = entry.doing("list", &folder)?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ["html", "css", "js"].iter().any(|known| ending == *known))
+            {
+                sum += wasm::sizes(&path)?.1;
+            }
+        }
+    }
+    Ok(sum)
 }
 
 /// Binding, packing and putting together, without compiling again.

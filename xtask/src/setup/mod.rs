@@ -7,3 +7,4 @@ pub(crate) mod linters;
 pub(crate) mod node;
 pub(crate) mod vulkan;
 pub(crate) mod wasm_target;
+pub(crate) mod webkit;
