@@ -119,7 +119,9 @@ impl Perturbation {
                     *sum += value / sources.len() as f32;
                 }
             }
-            plane.iter_mut().for_each(|value| *value = value.min(BONE));
+            for value in &mut plane {
+                *value = value.min(BONE);
+            }
             self.change(&mut plane, rows, columns, &mut random)?;
             voxels.extend(plane);
         }
