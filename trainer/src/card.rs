@@ -374,7 +374,7 @@ const LIMITS: &str = "## Known failures
 
 - Small bleeds of one to three slices, thin extra-axial blood along the vault, old dark collections and the posterior fossa are missed
   first; the table of subgroups says how often.
-- Bright partial volume beside bone and a narrow window raise false alarms.
+- Bright partial volume beside bone raises false alarms; thick slices do too, and missing ones and a wide window hide bleeds.
 - No ischaemic stroke, tumour, contrast medium or operated head was learned from; a probability on those means nothing.
 - 58 and 63 patients of two hospitals are few. The interval of a figure is the honest reading of it.
 
