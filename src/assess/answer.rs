@@ -44,7 +44,7 @@ pub fn answer(scan: &Scan, input: &NetworkInput, logits: &Logits, calibration: &
 }
 
 /// The slice of the input that speaks for slice `z` of the volume: the most suspicious one of those that show it.
-pub(super) fn shown_on(input: &NetworkInput, logits: &Logits, z: usize) -> Option<usize> {
+pub fn shown_on(input: &NetworkInput, logits: &Logits, z: usize) -> Option<usize> {
     let logit = |index: &usize| logits.slices.get(*index).copied().unwrap_or(f32::NEG_INFINITY);
     input.slices_of(z).max_by(|a, b| logit(a).total_cmp(&logit(b)))
 }

@@ -5,6 +5,6 @@ mod calibration;
 pub mod gate;
 mod heat;
 
-pub use answer::{Answer, answer, peak};
+pub use answer::{Answer, answer, peak, shown_on};
 pub use calibration::{Bounds, Calibration, CalibrationError, OperatingPoint, PatientScore, Platt};
 pub use heat::{brightest, heat};

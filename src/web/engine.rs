@@ -6,7 +6,7 @@ use super::parts::{LogitParts, network_input};
 use super::remote;
 use super::shelf::Shelf;
 use super::view::{LayerPicture, Thumbnail, View, slice_heat, slice_hounsfield};
-use crate::assess::OperatingPoint;
+use crate::assess::{OperatingPoint, shown_on};
 use crate::ingest::{InputFile, RefusedScan, Salt, Scan, ScanKind, ScanPlan, discover};
 use crate::network::{Logits, Model, NetworkError};
 use crate::phantom::{self, PhantomConfig};
@@ -281,7 +281,9 @@ impl Engine {
     /// A [`Fault`] if there is no such scan, or the network fails.
     pub async fn layers(&self, id: usize, z: usize) -> Result<Vec<LayerPicture>, Fault> {
         let seen = self.shelf.borrow().get(id)?.evidence.clone();
-        let Some((seen, at)) = seen.and_then(|seen| seen.input.slice_of(z).map(|at| (Rc::clone(&seen), at))) else {
+        let Some((seen, at)) =
+            seen.and_then(|seen| shown_on(&seen.input, &seen.logits, z).map(|at| (Rc::clone(&seen), at)))
+        else {
             return Ok(Vec::new());
         };
         let maps = self.model()?.layer_maps(&seen.input, at).await;
