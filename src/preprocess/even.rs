@@ -13,10 +13,11 @@ const MARGIN: usize = 2;
 pub fn limit_contrast(input: &mut NetworkInput, config: &PreprocessConfig) {
     let Some([low, high]) = config.contrast_hu else { return };
     let Some(found) = spread(input, config.core_fraction).filter(|spread| *spread > 0.0) else { return };
-    input.contrast_gain = (found.max(low).min(high) / found).max(*GAINS.start()).min(*GAINS.end());
+    let gain = (found.max(low).min(high) / found).max(*GAINS.start()).min(*GAINS.end());
     for value in &mut input.hounsfield {
-        *value *= input.contrast_gain;
+        *value *= gain;
     }
+    input.contrast_gain *= gain;
 }
 
 fn spread(input: &NetworkInput, core_fraction: f32) -> Option<f32> {

@@ -266,7 +266,8 @@ pub fn prepare_stages(volume: &Volume, config: &PreprocessConfig) -> Result<Prep
         }
     }
     let kept = found.kept(config);
-    let times = even::times(found.distance(volume, &kept, config), config);
+    let slab_mm = frame::stated_spacing(volume).map(|spacing| spacing * slices as f32 / found.frame.slabs.len() as f32);
+    let times = even::times(slab_mm.or_else(|| found.told_distance(&kept, config)), config);
     let Found { frame, strip, brain_area } = found;
     let slabs = frame.slabs.len();
     if kept.len() < config.min_slices {
@@ -288,7 +289,7 @@ pub fn prepare_stages(volume: &Volume, config: &PreprocessConfig) -> Result<Prep
         shape: [kept.len(), config.rows, config.columns],
         slices: slabs_kept.first().map_or(0, |slab| slab.start)..slabs_kept.last().map_or(0, |slab| slab.end),
         slabs: slabs_kept,
-        slab_mm: frame::stated_spacing(volume).map(|spacing| spacing * slices as f32 / slabs as f32),
+        slab_mm,
         alignment: grid.to_volume(&frame),
         brain_median_hu: median,
         contrast_gain: 1.0,
@@ -338,19 +339,14 @@ impl Found {
         large().min().unwrap_or(0)..large().max().map_or(0, |z| z + 1)
     }
 
-    /// Distance of the slabs in millimetres: as stated, or what the number of slabs that show a brain tells if it is all there
-    /// and they are clearly too few: heads differ.
-    fn distance(&self, volume: &Volume, kept: &Range<usize>, config: &PreprocessConfig) -> Option<f32> {
-        let slabs = self.frame.slabs.len() as f32;
-        frame::stated_spacing(volume).map(|spacing| spacing * volume.slices() as f32 / slabs).or_else(|| {
-            let area =
-                |slab: Option<usize>| slab.and_then(|slab| self.strip.areas.get(slab)).copied().unwrap_or(0) as f32;
-            let ends = [area(Some(kept.start)), area(kept.end.checked_sub(1))];
-            let whole = ends.iter().all(|end| *end < WHOLE * self.brain_area);
-            let told =
-                config.brain_slices.filter(|_| whole).map(|usual| config.slab_mm * usual / kept.len().max(1) as f32);
-            told.filter(|distance| *distance > CLEARLY_THICK * config.slab_mm)
-        })
+    /// Distance of the slabs in millimetres, where their number tells that they are thick: the brain is all there, on clearly too
+    /// few of them, since heads differ.
+    fn told_distance(&self, kept: &Range<usize>, config: &PreprocessConfig) -> Option<f32> {
+        let area = |slab: Option<usize>| slab.and_then(|slab| self.strip.areas.get(slab)).copied().unwrap_or(0) as f32;
+        let ends = [area(Some(kept.start)), area(kept.end.checked_sub(1))];
+        let whole = ends.iter().all(|end| *end < WHOLE * self.brain_area);
+        let told = config.brain_slices.map(|usual| config.slab_mm * usual / kept.len().max(1) as f32);
+        told.filter(|distance| whole && *distance > CLEARLY_THICK * config.slab_mm)
     }
 }
 

@@ -24,12 +24,6 @@ pub(crate) struct Sample {
 impl Sample {
     /// Changes the sample at random.
     pub(crate) fn augment(&mut self, config: &Augment, random: &mut SplitMix64) {
-        if config.missing > 0.0 && random.chance(config.missing) {
-            self.leave_out(random);
-        }
-        if config.thick > 0.0 && random.chance(config.thick) {
-            self.thicken(random.below(2));
-        }
         self.warp(config, random);
         let [_, rows, columns] = self.shape;
         let area = rows * columns;
@@ -113,72 +107,6 @@ impl Sample {
             warp(&mut self.lesion);
         }
         self.mask.iter_mut().for_each(|inside| *inside = if *inside > 0.5 { 1.0 } else { 0.0 });
-    }
-
-    /// Leaves out up to a quarter of the slices, as a series does that lost some.
-    fn leave_out(&mut self, random: &mut SplitMix64) {
-        let slices = self.shape[0];
-        let mut left: Vec<usize> = (0..slices).collect();
-        random.shuffle(&mut left);
-        left.truncate(slices - random.below(slices / 4 + 1));
-        left.sort_unstable();
-        let area = self.shape[1] * self.shape[2];
-        for values in [&mut self.hounsfield, &mut self.mask, &mut self.lesion] {
-            *values = left.iter().flat_map(|&z| &values[z * area..(z + 1) * area]).copied().collect();
-        }
-        self.labels = left.iter().map(|&z| self.labels[z]).collect();
-        self.outlined = left.iter().map(|&z| self.outlined[z]).collect();
-        self.shape[0] = left.len();
-    }
-
-    /// Slices twice as thick, interpolated back to their number as the preprocessing does; the first pair begins at `first`, 0 or 1.
-    fn thicken(&mut self, first: usize) {
-        let [slices, rows, columns] = self.shape;
-        let area = rows * columns;
-        let plane = |values: &[f32], z: usize| values[z * area..(z + 1) * area].to_vec();
-        let pairs: Vec<usize> = (first..slices.saturating_sub(1)).step_by(2).collect();
-        for &z in &pairs {
-            let (below, above) = (plane(&self.mask, z), plane(&self.mask, z + 1));
-            for i in 0..area {
-                let (low, high) = (z * area + i, (z + 1) * area + i);
-                let mean = match (below[i] > 0.0, above[i] > 0.0) {
-                    (true, true) => f32::midpoint(self.hounsfield[low], self.hounsfield[high]),
-                    (true, false) => self.hounsfield[low],
-                    (false, true) => self.hounsfield[high],
-                    (false, false) => 0.0,
-                };
-                (self.hounsfield[low], self.hounsfield[high]) = (mean, mean);
-                let inside = below[i].max(above[i]);
-                (self.mask[low], self.mask[high]) = (inside, inside);
-                let lesion = self.lesion[low].max(self.lesion[high]);
-                (self.lesion[low], self.lesion[high]) = (lesion, lesion);
-            }
-            let label = match (self.labels[z], self.labels[z + 1]) {
-                (a, b) if a < 0.0 || b < 0.0 => {
-                    if a > 0.5 || b > 0.5 {
-                        1.0
-                    } else {
-                        -1.0
-                    }
-                }
-                (a, b) => a.max(b),
-            };
-            (self.labels[z], self.labels[z + 1]) = (label, label);
-            let outlined = self.outlined[z] && self.outlined[z + 1];
-            (self.outlined[z], self.outlined[z + 1]) = (outlined, outlined);
-        }
-        let thick = self.hounsfield.clone();
-        for &z in &pairs {
-            let sides = [(z, z.checked_sub(1)), (z + 1, Some(z + 2).filter(|&next| next < slices))];
-            for (own, next) in sides.into_iter().filter_map(|(own, next)| next.map(|next| (own, next))) {
-                for i in 0..area {
-                    if self.mask[own * area + i] > 0.0 && self.mask[next * area + i] > 0.0 {
-                        let toward = thick[next * area + i] - thick[own * area + i];
-                        self.hounsfield[own * area + i] += 0.25 * toward;
-                    }
-                }
-            }
-        }
     }
 
     fn reverse(&mut self) {
@@ -302,41 +230,6 @@ mod tests {
         reversed.augment(&Augment { reverse: 1.0, ..still() }, &mut SplitMix64::new(1));
         assert_eq!(reversed.labels, [-1.0, 0.0, 1.0]);
         assert!((reversed.hounsfield[45] - sample().hounsfield[2 * 480 + 45]).abs() < 1e-3);
-    }
-
-    #[test]
-    fn thick_slices_are_smooth_in_pairs_and_bleed_if_either_did() {
-        let mut thick = sample();
-        thick.thicken(0);
-        assert_eq!(thick.labels, [1.0, 1.0, 0.0]);
-        let (before, at) = (sample().hounsfield, 7 * 20 + 9);
-        let mean = f32::midpoint(before[at], before[480 + at]);
-        assert!((thick.hounsfield[at] - mean).abs() < 1e-4);
-        let upper = 0.75 * mean + 0.25 * before[2 * 480 + at];
-        assert!((thick.hounsfield[480 + at] - upper).abs() < 1e-4);
-        assert_eq!(thick.hounsfield[2 * 480 + at], before[2 * 480 + at], "it has no partner");
-    }
-
-    #[test]
-    fn slices_left_out_take_their_labels_with_them() {
-        let one = sample();
-        let (mut long, mut shorter) = (one.clone(), 0);
-        for values in [&mut long.hounsfield, &mut long.mask, &mut long.lesion] {
-            *values = values.repeat(4);
-        }
-        (long.labels, long.outlined, long.shape[0]) = (one.labels.repeat(4), one.outlined.repeat(4), 12);
-        for seed in 0..20 {
-            let mut left = long.clone();
-            left.leave_out(&mut SplitMix64::new(seed));
-            assert!((9..=12).contains(&left.shape[0]) && left.labels.len() == left.shape[0]);
-            assert_eq!(left.hounsfield.len(), left.shape[0] * 480);
-            for (slice, label) in left.hounsfield.chunks(480).zip(&left.labels) {
-                let from = one.hounsfield.chunks(480).position(|known| known == slice).unwrap();
-                assert_eq!(*label, one.labels[from]);
-            }
-            shorter += usize::from(left.shape[0] < 12);
-        }
-        assert!(shorter > 5, "{shorter} of 20 lost slices");
     }
 
     #[test]

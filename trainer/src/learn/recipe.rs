@@ -179,10 +179,6 @@ pub(crate) struct Augment {
     pub(crate) reverse: f32,
     /// Probability of a stretch of the rim as bright as the partial volume of bone, which is no bleed.
     pub(crate) bright_rim: f32,
-    /// Probability of slices twice as thick, interpolated as [`PreprocessConfig::thick_slice_mm`] says.
-    pub(crate) thick: f32,
-    /// Probability of leaving out up to a quarter of the slices.
-    pub(crate) missing: f32,
 }
 
 /// Lesions painted into crops without a bleed.
@@ -272,8 +268,6 @@ impl Default for Augment {
             rim: vec![0.25],
             reverse: 0.3,
             bright_rim: 0.0,
-            thick: 0.0,
-            missing: 0.0,
         }
     }
 }
