@@ -54,6 +54,8 @@ pub struct Volume {
     pub scale: ValueScale,
     /// Whether the axes are known or assumed.
     pub orientation: Orientation,
+    /// Distances of neighbouring slices in millimetres from the lowest up, where they are known and differ; empty otherwise.
+    pub gaps_mm: Vec<f32>,
 }
 
 /// The number of voxels does not fit the shape.
@@ -82,7 +84,7 @@ impl Volume {
         if expected != Some(voxels.len()) || voxels.is_empty() {
             return Err(ShapeError { voxels: voxels.len(), shape });
         }
-        Ok(Self { voxels, shape, spacing, scale, orientation })
+        Ok(Self { voxels, shape, spacing, scale, orientation, gaps_mm: Vec::new() })
     }
 
     /// Slices, rows, columns.
@@ -117,7 +119,7 @@ impl Volume {
     }
 
     /// The same volume with its slices in another order: slice `i` of the result is slice `order[i]` of this one.
-    /// Indices outside are left out, so that a subset can be taken as well.
+    /// Indices outside are left out, so that a subset can be taken as well. Uneven distances are forgotten: they were of the other order.
     #[must_use]
     pub fn with_slice_order(&self, order: &[usize]) -> Self {
         let voxels: Vec<f32> = order.iter().filter_map(|&z| self.slice(z)).flatten().copied().collect();
@@ -132,6 +134,7 @@ impl Volume {
             spacing: self.spacing,
             scale: self.scale,
             orientation: self.orientation,
+            gaps_mm: Vec::new(),
         }
     }
 }

@@ -58,37 +58,48 @@ pub(super) fn times(distance: Option<f32>, config: &PreprocessConfig) -> usize {
     if distance > thick { ((distance / config.slab_mm).round() as usize).clamp(1, 4) } else { 1 }
 }
 
-/// Interpolates between the slices of a thick series: `times` as many, at equal distances.
-pub(super) fn thickness(input: &mut NetworkInput, times: usize) {
-    if times < 2 {
-        return;
+/// Where in a series of thick slices the network looks, in slices from the first: at `times` as many places, at equal distances.
+pub(super) fn places(slices: usize, times: usize) -> Vec<f32> {
+    let part = |part| (part as f32 + 0.5) / times as f32 - 0.5;
+    (0..slices).flat_map(|z| (0..times).map(move |n| z as f32 + part(n))).collect()
+}
+
+/// The same in a series that lost slices, or whose slices lie unevenly: at every slice, and between those that are too far apart.
+pub(super) fn places_between(gaps: &[f32], config: &PreprocessConfig) -> Vec<f32> {
+    let mut places = vec![0.0];
+    for (z, gap) in gaps.iter().enumerate() {
+        let steps = times(Some(*gap), config);
+        places.extend((1..=steps).map(|step| z as f32 + step as f32 / steps as f32));
     }
+    places
+}
+
+/// Interpolates between the slices of the input, whose slices are at `places` afterwards and `slab_mm` apart.
+pub(super) fn look_at(input: &mut NetworkInput, places: &[f32], slab_mm: Option<f32>) {
     let [slices, rows, columns] = input.shape;
     let area = rows * columns;
+    let last = slices.saturating_sub(1);
+    let nearest: Vec<usize> = places.iter().map(|place| (place.round() as usize).min(last)).collect();
     let (values, mask) = (&input.hounsfield, &input.mask);
-    let mut hounsfield = Vec::with_capacity(values.len() * times);
-    for z in 0..slices {
-        for part in 0..times {
-            // From the middle of the slice, in slices.
-            let offset = (part as f32 + 0.5) / times as f32 - 0.5;
-            let next = if offset < 0.0 { z.checked_sub(1) } else { Some(z + 1).filter(|next| *next < slices) };
-            let own = z * area..(z + 1) * area;
-            match next {
-                Some(next) if offset != 0.0 => hounsfield.extend(own.zip(next * area..).map(|(here, there)| {
-                    // Outside the brain of the neighbour nothing is known but what is here.
-                    let toward = if mask[here] && mask[there] { values[there] - values[here] } else { 0.0 };
-                    offset.abs().mul_add(toward, values[here])
-                })),
-                _ => hounsfield.extend_from_slice(&values[own]),
-            }
+    let mut hounsfield = Vec::with_capacity(places.len() * area);
+    for (&place, &z) in places.iter().zip(&nearest) {
+        let offset = place - z as f32;
+        let next = if offset < 0.0 { z.checked_sub(1) } else { Some(z + 1).filter(|next| *next < slices) };
+        let own = z * area..(z + 1) * area;
+        match next {
+            Some(next) if offset != 0.0 => hounsfield.extend(own.zip(next * area..).map(|(here, there)| {
+                // Outside the brain of the neighbour nothing is known but what is here.
+                let toward = if mask[here] && mask[there] { values[there] - values[here] } else { 0.0 };
+                offset.abs().mul_add(toward, values[here])
+            })),
+            _ => hounsfield.extend_from_slice(&values[own]),
         }
     }
-    let repeated = |z: usize| std::iter::repeat_n(z, times);
-    input.mask = (0..slices).flat_map(repeated).flat_map(|z| &mask[z * area..(z + 1) * area]).copied().collect();
-    input.slabs = input.slabs.iter().flat_map(|slab| std::iter::repeat_n(slab.clone(), times)).collect();
+    input.mask = nearest.iter().flat_map(|z| &mask[z * area..(z + 1) * area]).copied().collect();
+    input.slabs = nearest.iter().filter_map(|z| input.slabs.get(*z)).cloned().collect();
     input.hounsfield = hounsfield;
-    input.shape = [slices * times, rows, columns];
-    input.slab_mm = input.slab_mm.map(|distance| distance / times as f32);
+    input.shape = [places.len(), rows, columns];
+    input.slab_mm = slab_mm;
 }
 
 #[cfg(test)]
@@ -135,11 +146,10 @@ mod tests {
     #[test]
     fn slices_of_ten_millimetres_become_twice_as_many() {
         let mut thick = input(3, Some(10.0), |z, _| [0.0, 8.0, 4.0][z]);
-        thickness(&mut thick, times(Some(10.0), &PreprocessConfig::default()));
+        look_at(&mut thick, &places(3, times(Some(10.0), &PreprocessConfig::default())), Some(5.0));
         let middle: Vec<f32> = thick.hounsfield.chunks(400).map(|slice| slice[10 * 20 + 10]).collect();
         assert_eq!(middle, [0.0, 2.0, 6.0, 7.0, 5.0, 4.0]);
         assert_eq!(thick.shape, [6, 20, 20]);
-        assert_eq!(thick.slab_mm, Some(5.0));
         assert_eq!(thick.slices_of(3).collect::<Vec<_>>(), [2, 3]);
         assert!(thick.hounsfield.iter().zip(&thick.mask).all(|(value, inside)| *inside || *value == 0.0));
     }
@@ -155,7 +165,20 @@ mod tests {
         assert_eq!(times(Some(10.0), &old), 1);
         let mut usual = input(3, Some(5.0), |z, _| z as f32);
         let before = usual.clone();
-        thickness(&mut usual, 1);
+        look_at(&mut usual, &places(3, 1), Some(5.0));
         assert_eq!(usual, before);
+    }
+
+    #[test]
+    fn where_slices_are_missing_the_network_looks_between_those_that_are_there() {
+        let gaps = [5.0, 15.0, 5.0];
+        let places = places_between(&gaps, &PreprocessConfig::default());
+        assert!(places.iter().zip([0.0, 1.0, 1.333, 1.667, 2.0, 3.0]).all(|(place, at)| (place - at).abs() < 1e-3));
+        let mut holed = input(4, Some(5.0), |z, _| [0.0, 3.0, 9.0, 4.0][z]);
+        look_at(&mut holed, &places, Some(5.0));
+        let middle: Vec<f32> = holed.hounsfield.chunks(400).map(|slice| slice[10 * 20 + 10]).collect();
+        assert!(middle.iter().zip([0.0, 3.0, 5.0, 7.0, 9.0, 4.0]).all(|(found, at)| (found - at).abs() < 1e-4));
+        assert_eq!(holed.slices_of(3).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(holed.mask.len(), 6 * 400);
     }
 }

@@ -101,6 +101,19 @@ pub(super) fn merge(slices: usize, merged: f32) -> Vec<Range<usize>> {
     (0..count).map(|slab| slab * slices / count..(slab + 1) * slices / count).collect()
 }
 
+/// Distances of the middles of neighbouring slabs in millimetres, where they are known and differ.
+pub(super) fn uneven_gaps(volume: &Volume, slabs: &[Range<usize>]) -> Option<Vec<f32>> {
+    if volume.gaps_mm.len() + 1 != volume.slices() {
+        return None;
+    }
+    let mut heights = vec![0.0];
+    for gap in &volume.gaps_mm {
+        heights.push(heights.last().map_or(0.0, |last| last + gap));
+    }
+    let middle = |slab: &Range<usize>| heights[slab.clone()].iter().sum::<f32>() / slab.len().max(1) as f32;
+    Some(slabs.windows(2).map(|pair| middle(&pair[1]) - middle(&pair[0])).collect())
+}
+
 /// Distance of the slices in millimetres, where the file states one.
 pub(super) fn stated_spacing(volume: &Volume) -> Option<f32> {
     volume.spacing.slice_mm.filter(|spacing| *spacing > 0.0)

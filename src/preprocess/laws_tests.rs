@@ -227,6 +227,22 @@ fn many_slices_of_unknown_distance_are_thin_ones() {
 }
 
 #[test]
+fn missing_slices_are_interpolated_where_their_places_are_known() {
+    let whole = Head { clot: true, spacing_mm: Some(5.0), ..Head::default() }.draw();
+    let left: Vec<usize> = (0..whole.slices()).filter(|z| ![5, 8].contains(z)).collect();
+    let mut holed = whole.with_slice_order(&left);
+    let blind = prepare(&holed, &PreprocessConfig::default()).unwrap();
+    holed.gaps_mm = left.windows(2).map(|pair| 5.0 * (pair[1] - pair[0]) as f32).collect();
+    let whole = prepare(&whole, &PreprocessConfig::default()).unwrap();
+    let filled = prepare_stages(&holed, &PreprocessConfig::default()).unwrap();
+    assert!(filled.warnings().is_empty(), "the readers have told of it");
+    assert!((filled.input.slab_mm.unwrap() - 5.0).abs() < 0.1);
+    assert_eq!(blind.shape[0], whole.shape[0] - 2);
+    let (dice, difference) = agreement(&filled.input, &whole);
+    assert!(dice > 0.97 && difference < 1.0, "Dice {dice}, difference {difference} HU");
+}
+
+#[test]
 fn slices_far_apart_are_interpolated_and_the_person_is_told() {
     let prepared = |spacing_mm| {
         let head = Head { slices: 7, clot: true, spacing_mm: Some(spacing_mm), ..Head::default() };
@@ -237,6 +253,7 @@ fn slices_far_apart_are_interpolated_and_the_person_is_told() {
     assert_eq!(thick.input.shape[0], 2 * usual.input.shape[0]);
     assert_eq!(thick.input.slices, usual.input.slices);
     assert_eq!(thick.input.slices_of(3).count(), 2);
+    assert_eq!((thick.input.slab_mm, usual.input.slab_mm), (Some(5.0), Some(5.0)));
     assert!(told(&thick) && !told(&usual));
 }
 

@@ -203,6 +203,8 @@ pub struct Preparation {
     pub input: NetworkInput,
     /// What led to it.
     pub stages: Stages,
+    /// Whether the slices lie further apart than those that the network has learned from, as a rule and not only in gaps.
+    pub thick: bool,
 }
 
 impl Preparation {
@@ -222,7 +224,7 @@ impl Preparation {
                 "Whether the nose is up or down in the pictures could not be told with confidence. If they are turned upside down, the answer may be wrong: turn them so that the nose is up.",
             ));
         }
-        if self.input.slabs.windows(2).any(|pair| pair[0] == pair[1]) {
+        if self.thick {
             warnings.push(Warning::new(
                 "thick_slices",
                 "The slices lie further apart than those that the network has learned from, about 5 mm: small bleeds can be missed between them, and the answer is less sure. A series of thinner slices is better.",
@@ -268,6 +270,7 @@ pub fn prepare_stages(volume: &Volume, config: &PreprocessConfig) -> Result<Prep
     let kept = found.kept(config);
     let slab_mm = frame::stated_spacing(volume).map(|spacing| spacing * slices as f32 / found.frame.slabs.len() as f32);
     let times = even::times(slab_mm.or_else(|| found.told_distance(&kept, config)), config);
+    let gaps = frame::uneven_gaps(volume, &found.frame.slabs[kept.clone()]);
     let Found { frame, strip, brain_area } = found;
     let slabs = frame.slabs.len();
     if kept.len() < config.min_slices {
@@ -295,7 +298,15 @@ pub fn prepare_stages(volume: &Volume, config: &PreprocessConfig) -> Result<Prep
         contrast_gain: 1.0,
     };
     limit_contrast(&mut input, config);
-    even::thickness(&mut input, times);
+    let (places, slab_mm) = match gaps {
+        Some(gaps) => {
+            let places = even::places_between(&gaps, config);
+            let slab_mm = gaps.iter().sum::<f32>() / (places.len() - 1).max(1) as f32;
+            (places, Some(slab_mm))
+        }
+        None => (even::places(kept.len(), times), slab_mm.map(|distance| distance / times as f32)),
+    };
+    even::look_at(&mut input, &places, slab_mm);
     let bone = strip.bone_distance2.iter().map(|&distance| distance == 0).collect();
     let stages = Stages {
         shape: [slabs, frame.rows, frame.columns],
@@ -310,7 +321,7 @@ pub fn prepare_stages(volume: &Volume, config: &PreprocessConfig) -> Result<Prep
         axis,
         scale,
     };
-    Ok(Preparation { input, stages })
+    Ok(Preparation { input, stages, thick: times > 1 })
 }
 
 /// The brain in the working frame.

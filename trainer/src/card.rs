@@ -223,14 +223,17 @@ impl Card<'_> {
                 "\n| phe-sich, {} patients, all with a bleed | |\n|---|---|\n\
                  | slice AUC | {:.3} |\n| peak of the map on the lesion | {:.3} |\n\
                  | sensitivity | lower {:.3}, upper {:.3} |\n\
-                 | alarms without the bleeding slices and their neighbours | lower {:.3}, upper {:.3} |\n",
+                 | alarms without the bleeding slices and their neighbours | lower {:.3}, upper {:.3} |\n\
+                 | the same, as if the slices cut out looked like the rest: nearer to what a whole scan of that hospital without a bleed does | lower {:.3}, upper {:.3} |\n",
                 phe.patients,
                 phe.slice_auc,
                 phe.peak_on_lesion,
                 phe.sensitivity_lower,
                 phe.sensitivity_upper,
                 phe.false_alarms_lower,
-                phe.false_alarms_upper
+                phe.false_alarms_upper,
+                phe.false_alarms_filled_lower,
+                phe.false_alarms_filled_upper
             );
         }
         text.push('\n');

@@ -151,6 +151,11 @@ pub(crate) struct PheSich {
     pub(crate) false_alarms_lower: f64,
     /// The same for the upper threshold.
     pub(crate) false_alarms_upper: f64,
+    /// The same for the lower one, as if what was cut out had looked like the rest: the score sums over slices, so that the fewer of a
+    /// scan are left, the lower it is. What a whole scan of that hospital without a bleed would do lies nearer to this.
+    pub(crate) false_alarms_filled_lower: f64,
+    /// The same for the upper threshold.
+    pub(crate) false_alarms_filled_upper: f64,
 }
 
 /// A patient score by name.
@@ -286,7 +291,10 @@ pub(crate) fn evaluate(
         subgroups: subgroups(runs, &averaged, &fitted, types),
         alarms_without_bleed: [calibration.lower, calibration.upper].map(|point| {
             mean(
-                &runs.values().map(|p| alarms_without_bleed(p, Source::CtIch, &calibration, point)).collect::<Vec<_>>(),
+                &runs
+                    .values()
+                    .map(|p| alarms_without_bleed(p, Source::CtIch, &calibration, point, false))
+                    .collect::<Vec<_>>(),
             )
         }),
         phe_sich: phe_sich(runs, &calibration),
@@ -405,18 +413,28 @@ fn average(runs: &BTreeMap<u64, Vec<Prediction>>) -> Vec<Prediction> {
     out
 }
 
-/// Share of the scans without their bleeding slices that reach a threshold.
+/// Share of the scans without their bleeding slices that reach a threshold; `filled` up to the slices that they had, or as they are.
 fn alarms_without_bleed(
     predictions: &[Prediction],
     source: Source,
     calibration: &Calibration,
     point: OperatingPoint,
+    filled: bool,
 ) -> f64 {
     let of_set = predictions.iter().filter(|p| p.record.source == source);
-    let cut: Vec<_> = of_set.filter_map(|p| p.without_bleed.as_ref()).collect();
-    let alarms =
-        cut.iter().filter(|(patient, slices)| calibration.probability(shipped(*patient, slices)) >= point.threshold);
-    alarms.count() as f64 / cut.len().max(1) as f64
+    let scores: Vec<f32> = of_set
+        .filter_map(|p| {
+            let (patient, rest) = p.without_bleed.as_ref()?;
+            Some(if filled { shipped(*patient, &spread_over(rest, p.slices.len())) } else { shipped(*patient, rest) })
+        })
+        .collect();
+    let alarms = scores.iter().filter(|score| calibration.probability(**score) >= point.threshold);
+    alarms.count() as f64 / scores.len().max(1) as f64
+}
+
+/// The logits of some slices as those of `count`, each as often as any other but for one.
+fn spread_over(logits: &[f32], count: usize) -> Vec<f32> {
+    (0..count).filter_map(|z| logits.get(z * logits.len() / count)).copied().collect()
 }
 
 fn phe_sich(runs: &BTreeMap<u64, Vec<Prediction>>, calibration: &Calibration) -> Option<PheSich> {
@@ -435,7 +453,8 @@ fn phe_sich(runs: &BTreeMap<u64, Vec<Prediction>>, calibration: &Calibration) ->
     let sensitivity = |set: &[Prediction], point| {
         share(set.iter().filter(|p| reaches(shipped(p.patient, &p.slices), point)).count(), set.len())
     };
-    let false_alarms = |set: &[Prediction], point| alarms_without_bleed(set, Source::PheSich, calibration, point);
+    let false_alarms =
+        |set: &[Prediction], point, filled| alarms_without_bleed(set, Source::PheSich, calibration, point, filled);
     Some(PheSich {
         patients,
         slice_auc: over_seeds(&|set| auc(&slices(set, Source::PheSich)).unwrap_or(f64::NAN)),
@@ -445,8 +464,10 @@ fn phe_sich(runs: &BTreeMap<u64, Vec<Prediction>>, calibration: &Calibration) ->
         }),
         sensitivity_lower: over_seeds(&|set| sensitivity(set, calibration.lower)),
         sensitivity_upper: over_seeds(&|set| sensitivity(set, calibration.upper)),
-        false_alarms_lower: over_seeds(&|set| false_alarms(set, calibration.lower)),
-        false_alarms_upper: over_seeds(&|set| false_alarms(set, calibration.upper)),
+        false_alarms_lower: over_seeds(&|set| false_alarms(set, calibration.lower, false)),
+        false_alarms_upper: over_seeds(&|set| false_alarms(set, calibration.upper, false)),
+        false_alarms_filled_lower: over_seeds(&|set| false_alarms(set, calibration.lower, true)),
+        false_alarms_filled_upper: over_seeds(&|set| false_alarms(set, calibration.upper, true)),
     })
 }
 
@@ -510,6 +531,10 @@ fn print_phe_sich(phe: &PheSich) {
         "  without their bleeding slices still alarmed: lower {:.3}, upper {:.3}",
         phe.false_alarms_lower, phe.false_alarms_upper
     );
+    println!(
+        "  the same as if they had as many slices as before: lower {:.3}, upper {:.3}",
+        phe.false_alarms_filled_lower, phe.false_alarms_filled_upper
+    );
 }
 
 fn write_table(path: &Path, runs: &BTreeMap<u64, Vec<Prediction>>, calibration: &Calibration) -> Result<(), RunError> {
@@ -533,4 +558,23 @@ fn write_table(path: &Path, runs: &BTreeMap<u64, Vec<Prediction>>, calibration: 
         }
     }
     crate::files::write_whole(path, text.as_bytes()).map_err(|error| file_error(path, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_slices_are_spread_over_many_in_their_order() {
+        assert_eq!(spread_over(&[1.0, 2.0], 5), [1.0, 1.0, 1.0, 2.0, 2.0]);
+        assert_eq!(spread_over(&[1.0, 2.0, 3.0], 3), [1.0, 2.0, 3.0]);
+        assert!(spread_over(&[], 3).is_empty());
+    }
+
+    #[test]
+    fn a_scan_filled_up_alarms_like_a_whole_one() {
+        let flat = |slices: usize| shipped(0.0, &spread_over(&[0.5; 10], slices));
+        assert!(flat(25) > flat(10));
+        assert_eq!(flat(25), shipped(0.0, &[0.5; 25]));
+    }
 }

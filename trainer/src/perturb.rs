@@ -16,6 +16,9 @@ const BONE: f32 = WINDOW.0 + WINDOW.1 / 2.0;
 /// Bone before the window cuts it off.
 const CORTICAL_BONE: f32 = 1000.0;
 
+/// A stack of more slices than this has thin ones.
+const THIN_STACK: usize = 45;
+
 /// One change. Lengths in pixels are at 400 rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Perturbation {
@@ -39,8 +42,8 @@ pub(crate) enum Perturbation {
     Thick(usize),
     /// Every slice twice.
     Thin,
-    /// This share of the slices left out at random.
-    Missing(f32),
+    /// This share of the slices left out at random; whether the scan tells where.
+    Missing(f32, bool),
     /// Slices from top to bottom.
     Reversed,
     /// Bone thickened inwards by this many pixels of partial volume.
@@ -50,7 +53,7 @@ pub(crate) enum Perturbation {
 }
 
 /// All changes of the table.
-pub(crate) const ALL: [(&str, Perturbation); 24] = [
+pub(crate) const ALL: [(&str, Perturbation); 25] = [
     ("as it is", Perturbation::None),
     ("window 40/80", Perturbation::Window(40.0, 80.0)),
     ("window 40/100", Perturbation::Window(40.0, 100.0)),
@@ -70,7 +73,8 @@ pub(crate) const ALL: [(&str, Perturbation); 24] = [
     ("JPEG quality 20", Perturbation::Jpeg(20)),
     ("slices of 10 mm", Perturbation::Thick(2)),
     ("every slice twice", Perturbation::Thin),
-    ("a fifth of the slices missing", Perturbation::Missing(0.2)),
+    ("a fifth of the slices missing", Perturbation::Missing(0.2, false)),
+    ("a fifth missing, and where is known", Perturbation::Missing(0.2, true)),
     ("slices reversed", Perturbation::Reversed),
     ("rim thickened by 1 pixel", Perturbation::Rim(1)),
     ("rim thickened by 2 pixels", Perturbation::Rim(2)),
@@ -99,7 +103,7 @@ impl Perturbation {
                 origin = (0..slices).collect::<Vec<_>>().chunks(count).map(<[usize]>::to_vec).collect();
             }
             Self::Thin => origin = (0..slices).flat_map(|z| [vec![z], vec![z]]).collect(),
-            Self::Missing(share) => {
+            Self::Missing(share, _) => {
                 let mut left: Vec<usize> = (0..slices).collect();
                 random.shuffle(&mut left);
                 left.truncate(slices - (share * slices as f32).round() as usize);
@@ -126,18 +130,26 @@ impl Perturbation {
             voxels.extend(plane);
         }
         let shape = [origin.len(), rows, columns];
-        // The slices of both sets are about 5 mm apart, which only slices that are not has to be known.
-        let slice_mm = if let Self::Thick(count) = self { Some(5.0 * count as f32) } else { None };
+        // The slices of both sets are about 5 mm apart but for a few stacks of twice as many, which only has to be known where it changes.
+        let usual = if slices > THIN_STACK { 2.5 } else { 5.0 };
+        let slice_mm = match self {
+            Self::Thick(count) => Some(5.0 * count as f32),
+            Self::Missing(_, true) => Some(usual),
+            _ => None,
+        };
         let spacing = Spacing { slice_mm, ..Spacing::default() };
-        let volume = Volume::new(voxels, shape, spacing, volume.scale, Orientation::Assumed)
+        let mut volume = Volume::new(voxels, shape, spacing, volume.scale, Orientation::Assumed)
             .map_err(|error| error.to_string())?;
+        if let Self::Missing(_, true) = self {
+            volume.gaps_mm = origin.windows(2).map(|pair| usual * (pair[1][0] - pair[0][0]) as f32).collect();
+        }
         Ok(Perturbed { volume, origin })
     }
 
     fn change(self, plane: &mut Vec<f32>, rows: usize, columns: usize, random: &mut SplitMix64) -> Result<(), String> {
         let scale = rows as f32 / 400.0;
         match self {
-            Self::None | Self::Thick(_) | Self::Thin | Self::Missing(_) | Self::Reversed => {}
+            Self::None | Self::Thick(_) | Self::Thin | Self::Missing(..) | Self::Reversed => {}
             Self::Window(level, width) => {
                 // Eight bits between the ends of the other window, read as the usual one. What lies beyond the ends of
                 // the usual one is not in the pictures; bone and air lie beyond those of any.

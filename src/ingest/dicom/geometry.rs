@@ -79,6 +79,16 @@ impl Stack {
         }
     }
 
+    /// Distances of neighbouring slices from the lowest up, where they differ and the slices stay slices.
+    pub(super) fn uneven_gaps(&self) -> Vec<f32> {
+        let Some(usual) = self.slice_mm.filter(|_| self.axes.slices_stay()) else { return Vec::new() };
+        let mut gaps: Vec<f32> = self.gaps.iter().map(|gap| *gap as f32).collect();
+        if self.axes.slices_flipped() {
+            gaps.reverse();
+        }
+        if self.gaps.iter().any(|gap| is_odd(*gap, usual)) { gaps } else { Vec::new() }
+    }
+
     /// What the person should know about the geometry.
     pub(super) fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
@@ -90,8 +100,7 @@ impl Stack {
             warnings.push(Warning::new("gantry_tilt", message));
         }
         let Some(usual) = self.slice_mm else { return warnings };
-        let odd: Vec<f64> =
-            self.gaps.iter().copied().filter(|gap| (gap - usual).abs() > UNEVEN_SHARE * usual).collect();
+        let odd: Vec<f64> = self.gaps.iter().copied().filter(|gap| is_odd(*gap, usual)).collect();
         let missing = |gap: f64| {
             let steps = (gap / usual).round();
             (steps >= 2.0 && (gap / usual - steps).abs() < UNEVEN_SHARE).then_some(steps - 1.0)
@@ -116,6 +125,10 @@ impl Stack {
         }
         warnings
     }
+}
+
+fn is_odd(gap: f64, usual: f64) -> bool {
+    (gap - usual).abs() > UNEVEN_SHARE * usual
 }
 
 fn median(values: &[f64]) -> Option<f64> {
@@ -156,6 +169,22 @@ mod tests {
     fn two_thicknesses_are_uneven() {
         let z = [0.0, 4.0, 8.0, 12.0, 19.0, 26.0].map(|z| [0.0, 0.0, z]);
         assert_eq!(codes(&z), ["uneven_spacing"]);
+    }
+
+    #[test]
+    fn gaps_are_kept_where_they_differ_from_the_lowest_up() {
+        let gaps = |z: &[f64], column: Direction| {
+            let frame = |&z: &f64| Frame {
+                position: Some([0.0, 0.0, z]),
+                orientation: Some([AXIAL[0], column]),
+                ..Frame::default()
+            };
+            Stack::by_position(&z.iter().map(frame).collect::<Vec<_>>()).unwrap().uneven_gaps()
+        };
+        assert!(gaps(&[0.0, 5.0, 10.0], AXIAL[1]).is_empty());
+        assert_eq!(gaps(&[0.0, 15.0, 20.0, 25.0], AXIAL[1]), [15.0, 5.0, 5.0]);
+        // Rows from back to front: the normal leads to the feet.
+        assert_eq!(gaps(&[0.0, 15.0, 20.0, 25.0], [0.0, -1.0, 0.0]), [15.0, 5.0, 5.0]);
     }
 
     #[test]

@@ -95,8 +95,9 @@ impl DicomPlan {
 
         let (voxels, shape) = stack.axes.arrange(voxels, [format.columns, format.rows, self.slices.len()]);
         let (spacing, orientation) = self.spacing_and_orientation(&frames, &stack, &mut warnings);
-        let volume =
+        let mut volume =
             Volume::new(voxels, shape, spacing, scale, orientation).map_err(|error| self.damaged(error.to_string()))?;
+        volume.gaps_mm = stack.uneven_gaps();
         let (as_named, slices) = self.sources_in_order(&stack, volume.slices(), &mut warnings);
         let (volume, slices, order) = if basis == OrderBasis::Position || !stack.axes.slices_stay() {
             (volume, slices, SliceOrder { basis, as_named, unrepaired: None })

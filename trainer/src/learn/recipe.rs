@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The presets that are built in.
-const PRESETS: [(&str, &str); 11] = [
+const PRESETS: [(&str, &str); 12] = [
     ("ct-ich", include_str!("../../configs/ct-ich.json")),
     ("ct-ich-painted", include_str!("../../configs/ct-ich-painted.json")),
     ("both", include_str!("../../configs/both.json")),
@@ -16,6 +16,7 @@ const PRESETS: [(&str, &str); 11] = [
     ("both-distilled", include_str!("../../configs/both-distilled.json")),
     ("both-two-sided", include_str!("../../configs/both-two-sided.json")),
     ("published", include_str!("../../configs/published.json")),
+    ("published-brain", include_str!("../../configs/published-brain.json")),
     ("seed-none", include_str!("../../configs/seed-none.json")),
     ("seed-basic", include_str!("../../configs/seed-basic.json")),
     ("seed-intermediate", include_str!("../../configs/seed-intermediate.json")),

@@ -117,11 +117,14 @@ fn a_tilted_gantry_uneven_slices_and_a_hole_are_said() {
         let files = (0..6).map(|n| marked(n, |object| set_position(object, place(n as f64))));
         let scan = read(files.collect()).unwrap();
         assert_eq!(marks(&scan), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
-        codes(&scan).into_iter().map(str::to_owned).collect::<Vec<_>>()
+        (codes(&scan).join(" "), scan.volume.gaps_mm)
     };
-    assert_eq!(said(|n| [0.0, 1.7 * n, 5.0 * n]), ["gantry_tilt"]);
-    assert_eq!(said(|n| [0.0, 0.0, if n < 3.0 { 4.0 * n } else { 7.0 * n - 9.0 }]), ["uneven_spacing"]);
-    assert_eq!(said(|n| [0.0, 0.0, if n < 3.0 { 5.0 * n } else { 5.0 * n + 5.0 }]), ["missing_slices"]);
+    let told = |code: &str, gaps: &[f32]| (code.to_owned(), gaps.to_vec());
+    assert_eq!(said(|n| [0.0, 1.7 * n, 5.0 * n]), told("gantry_tilt", &[]));
+    let uneven = said(|n| [0.0, 0.0, if n < 3.0 { 4.0 * n } else { 7.0 * n - 9.0 }]);
+    assert_eq!(uneven, told("uneven_spacing", &[4.0, 4.0, 4.0, 7.0, 7.0]));
+    let holed = said(|n| [0.0, 0.0, if n < 3.0 { 5.0 * n } else { 5.0 * n + 5.0 }]);
+    assert_eq!(holed, told("missing_slices", &[5.0, 5.0, 10.0, 5.0, 5.0]));
 }
 
 #[test]
