@@ -381,7 +381,7 @@ function plainThumbnail(thumbnail) {
  */
 async function compile(address) {
   const response = await fetch(address);
-  if (!response.ok) throw { code: 'engine_missing', message: `The engine could not be fetched (HTTP ${response.status}). Reload the page, or build it with cargo xtask serve.` };
+  if (!response.ok) throw { code: 'engine_missing', message: `The engine could not be fetched (HTTP ${response.status}). The files of this page are not all there: reload it, and if that does not help, tell whoever hosts it.` };
   if (response.headers.get('content-type')?.startsWith('application/wasm')) return WebAssembly.compileStreaming(response);
   return WebAssembly.compile(await response.arrayBuffer());
 }

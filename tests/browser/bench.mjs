@@ -1,12 +1,13 @@
 /**
- * Times of the page in a real browser: load to ready, and drop to answer with its steps; a batch with one engine and with two;
- * then the network alone against ONNX Runtime Web. Writes them as JSON to `ICTUS_BENCH`; `cargo xtask bench` prints them.
+ * Times of the page in a real browser: load to ready, and drop to answer with its steps; what keeps its own thread busy; a batch
+ * with one engine and with two; then the network alone against ONNX Runtime Web. Writes them as JSON to `ICTUS_BENCH`; `cargo xtask bench` prints them.
  */
 import { writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { copies, openPage, phantom } from './harness.mjs';
 import { SHAPES, openRuntimes } from './runtimes.mjs';
+import { longestTask, sliceTimes } from './thread.mjs';
 
 const out = process.env.ICTUS_BENCH;
 if (!out) throw new Error('ICTUS_BENCH is not set; run this with `cargo xtask bench`');
@@ -112,5 +113,14 @@ for (const [name, pairs] of /** @type {const} */ ([['shipped', 60], ['published'
   });
 }
 
+/** @type {number[]} */
+const longest = [];
+for (let run = 0; run < RUNS; run++) {
+  longest.push(await longestTask(context));
+  for (const work of after.splice(0)) await work();
+}
+const thread = { longest_task_ms: spread(longest), slice_ms: spread(await sliceTimes(context, RUNS)) };
+for (const work of after.splice(0)) await work();
+
 const machine = { processor: cpus()[0]?.model, cores: cpus().length, load: loadavg()[0] };
-writeFileSync(out, JSON.stringify({ ...machine, runs: RUNS, page: summary, batches, networks }));
+writeFileSync(out, JSON.stringify({ ...machine, runs: RUNS, page: summary, thread, batches, networks }));

@@ -114,6 +114,17 @@ class Page {
     await session.detach();
   }
 
+  /** Drags a file over the page, and away again after `meanwhile`. */
+  async hover(meanwhile, path) {
+    const session = await this.page.context().newCDPSession(this.page);
+    const at = { x: 160, y: 300, data: { items: [], files: [path], dragOperationsMask: 1 } };
+    await session.send('Input.dispatchDragEvent', { type: 'dragEnter', ...at });
+    await session.send('Input.dispatchDragEvent', { type: 'dragOver', ...at });
+    await meanwhile();
+    await session.send('Input.dispatchDragEvent', { type: 'dragCancel', ...at });
+    await session.detach();
+  }
+
   /** Chooses files, or one folder, with the page's buttons. */
   async choose(what, ...paths) {
     const [chooser] = await Promise.all([

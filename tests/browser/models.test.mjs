@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { PATIENCE_MS, SITE, eventually, openPage, phantom, scratch } from './harness.mjs';
+import { PATIENCE_MS, SITE, eventually, openPage, phantom, scratch, trainer } from './harness.mjs';
 import { SHIPPED, named, otherWeights } from './weights.mjs';
 
 const timeout = PATIENCE_MS;
@@ -102,6 +102,32 @@ test('a weights file and a scan in one drop: each goes where it belongs', { time
   const rows = await opened.answers();
   assert.deepEqual(rows.map(({ outcome }) => outcome), ['classified']);
   await eventually(async () => assert.match(await opened.page.locator('#model-title').innerText(), /mine/));
+});
+
+test('the published network, as a weights file, answers for the scan alone, and the page shows no slices or map that it does not have', { timeout }, async (t) => {
+  const folder = scratch(t);
+  const [untrained, published] = ['untrained', 'published'].map((name) => join(folder, `${name}.safetensors`));
+  trainer('export', '--untrained', 'published', '--output', untrained);
+  otherWeights(published, { name: 'published' }, untrained);
+  const opened = await openPage(t, { backend: 'cpu' });
+  const { page } = opened;
+  await opened.drop(published);
+  await eventually(async () => assert.ok((await page.locator('#model-title').innerText()).includes('published')));
+  await page.keyboard.press('Escape');
+  await opened.drop(bleeding());
+  const [row] = await opened.answers();
+  assert.equal(row.outcome, 'classified');
+  await opened.picture('axial');
+  const [report] = await opened.saved();
+  assert.equal(report.model.name, 'published');
+  assert.ok(report.slices.length > 20 && report.slices.every(({ probability, peak }) => probability === null && peak === null));
+  assert.equal(await page.locator('.key-picture').count(), 0);
+  // The slices can be looked at as ever.
+  const before = await opened.slice();
+  await page.keyboard.press('ArrowUp');
+  await eventually(async () => assert.notEqual(await opened.slice(), before));
+  assert.deepEqual(opened.errors, []);
+  assert.deepEqual(await opened.requestsSinceReady(), []);
 });
 
 test('the models that the page lists can be chosen without a request; one that is missing is listed as such', { timeout }, async (t) => {

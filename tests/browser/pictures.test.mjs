@@ -129,6 +129,10 @@ for (const device of /** @type {const} */ (['desktop', 'phone'])) {
 
     await canvases('.sample-picture', 3);
     await album.take('start');
+    await opened.hover(async () => {
+      await page.locator('#veil').waitFor();
+      await album.take('veil', { fullPage: false });
+    }, scratch(t));
 
     const likely = copyAs(folder, 'likely.nii.gz', phantom('bleeding', 'nifti', '--seed', '7', '--bleed', 'intraparenchymal:40'));
     await opened.drop(likely);
@@ -177,6 +181,14 @@ for (const device of /** @type {const} */ (['desktop', 'phone'])) {
     await album.take('tour', { fullPage: false });
     await page.keyboard.press('Escape');
     await sheet('#save-dicom', 'dicom', 'dicom', 0);
+    await page.click('#engine');
+    await page.locator('#diagnostics[open]').waitFor();
+    // The facts of this machine and of this minute, each as its kind.
+    await page.$eval('.diagnostics-text', (text) => {
+      text.textContent = JSON.stringify(JSON.parse(text.textContent ?? ''), (_, value) => (value !== null && typeof value === 'object' ? value : typeof value), 2).slice(0, 1500);
+    });
+    await album.take('diagnostics', { fullPage: false });
+    await page.keyboard.press('Escape');
 
     for (const name of ['working 1.nii.gz', 'working 2.nii.gz']) {
       copyFileSync(likely, join(folder, name));
@@ -203,5 +215,16 @@ for (const device of /** @type {const} */ (['desktop', 'phone'])) {
     }
     assert.deepEqual(album.faults, []);
     assert.deepEqual(opened.errors, []);
+  });
+}
+
+for (const device of /** @type {const} */ (['desktop', 'phone'])) {
+  test(`the page that cannot start looks as it did on a ${device}`, { timeout }, async (t) => {
+    const options = { ...DEVICES[device], colorScheme: 'dark', reducedMotion: 'reduce', locale: 'en-GB', timezoneId: 'UTC' };
+    const { page } = await openPage(t, { backend: 'cpu', phase: 'failed', device: options, route: (context) => context.route('**/ictus_bg.wasm', (route) => route.fulfill({ status: 404, body: 'Not found' })) });
+    await sameFont(page);
+    const album = new Album(page, device);
+    await album.take('fault', { fullPage: false });
+    assert.deepEqual(album.faults, []);
   });
 }

@@ -3,8 +3,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 
 export const SHIPPED = new URL('../../www/models/compact.safetensors', import.meta.url);
 
-function parts() {
-  const bytes = readFileSync(SHIPPED);
+/** @param {URL|string} from */
+function parts(from = SHIPPED) {
+  const bytes = readFileSync(from);
   const length = Number(bytes.readBigUInt64LE(0));
   return { header: JSON.parse(bytes.subarray(8, 8 + length).toString()), payload: bytes.subarray(8 + length) };
 }
@@ -12,10 +13,12 @@ function parts() {
 /**
  * @param {string} path
  * @param {Record<string, unknown>} change Of our header. Unless it has a calibration, every scan gets about 62 %.
+ * @param {URL|string} [from] Other weights than the shipped ones.
  */
-export function otherWeights(path, change) {
-  const { header, payload } = parts();
+export function otherWeights(path, change, from) {
+  const { header, payload } = parts(from);
   const ours = JSON.parse(header.__metadata__.ictus);
+  ours.calibration ??= { ...otherWeights.header().calibration, patient_score: 'patient_logit' };
   ours.calibration.patient = { slope: 0.001, intercept: 0.5 };
   header.__metadata__.ictus = JSON.stringify({ ...ours, ...change });
   const text = JSON.stringify(header);

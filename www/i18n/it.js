@@ -406,6 +406,7 @@ export const it = {
   'code.unknown_scan': 'Questa scansione non è più aperta, o i suoi file sono cambiati. Trascinala di nuovo.',
   'code.weights': 'Non è un file di pesi per questa pagina, oppure è stato modificato.',
   'code.weights_too_large': 'Il file è troppo grande per essere di pesi.',
+  'code.engine_missing': 'Non si è potuto scaricare il motore: i file di questa pagina non ci sono tutti. Ricaricala e, se non basta, dillo a chi la ospita.',
   'code.weights_missing': 'Non si sono potuti scaricare i pesi della rete. Le sezioni si possono guardare, ma non avere risposta.',
   'code.file_unreadable': 'Il file non si è potuto leggere. Sceglilo di nuovo.',
   'code.no_weights': 'I pesi della rete non sono caricati: le sezioni si possono guardare, ma senza risposta. Ricarica la pagina.',

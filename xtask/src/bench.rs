@@ -1,8 +1,9 @@
 //! `cargo xtask bench`: the kernels natively, the page in a real browser, a batch on two cores, its network against ONNX Runtime Web, and the sizes of
-//! what is sent. What it prints is also written as JSON.
+//! what is sent. What it prints is also written as JSON, and its ratios are drawn.
 
 use crate::browser;
-use crate::check::WHOLE;
+use crate::chart;
+use crate::check::PRODUCT;
 use crate::error::{Doing, Error, Result};
 use crate::process::{self, cargo};
 use crate::progress;
@@ -19,7 +20,7 @@ pub(crate) struct BenchArguments {
     /// Leave the WebGPU engine, of which only the size is told, out.
     #[arg(long)]
     cpu_only: bool,
-    /// File to write. Default: `bench.json` in cargo's build folder.
+    /// File to write, with a picture beside it. Default: `bench.json` in cargo's build folder.
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -33,14 +34,16 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &BenchArguments) -> Result
     let out = arguments.out.clone().unwrap_or_else(|| workspace.target.join("bench.json"));
     let all = json!({ "kernels": kernels, "browser": page, "sizes": sizes });
     fs::write(&out, format!("{all:#}\n")).doing("write", &out)?;
-    println!("\nwritten to {}", out.display());
+    let picture = out.with_extension("svg");
+    fs::write(&picture, chart::svg(&all)).doing("write", &picture)?;
+    println!("\nwritten to {}, ratios drawn in {}", out.display(), picture.display());
     Ok(())
 }
 
 /// Times the kernels natively, printed by their own program.
 fn kernels(workspace: &Workspace) -> Result<Value> {
     progress::timed("building the bench of the kernels", || {
-        process::run(cargo(&workspace.root).arg("build").args(WHOLE).args(["--example", "kernels"]))
+        process::run(cargo(&workspace.root).arg("build").args(PRODUCT).args(["--example", "kernels"]))
     })?;
     let measured = workspace.target.join("bench-kernels.json");
     let program = workspace.target.join("debug/examples").join(format!("kernels{}", std::env::consts::EXE_SUFFIX));
@@ -72,6 +75,13 @@ fn print(page: &Value) {
             println!("  {name:<38} {:>12.0} {:>12.0}", of(step, "median_ms"), of(step, "least_ms"));
         }
     }
+    let thread = &page["thread"];
+    println!("\nthe page's own thread, processor time: medians (quartiles)");
+    println!("  longest task from a drop to its answer {} ms, to stay under 50", spread(&thread["longest_task_ms"], 0));
+    println!(
+        "  a slice of 64 of 512 x 512 that are walked through {} ms, to stay under 16.7",
+        spread(&thread["slice_ms"], 1)
+    );
     println!("\na batch with one engine and with two, by turns: medians (quartiles)");
     for batch in page["batches"].as_array().into_iter().flatten() {
         println!("{}", with_two_engines(batch));

@@ -4,6 +4,7 @@
 
 mod bench;
 mod browser;
+mod chart;
 mod check;
 mod dist;
 mod error;
