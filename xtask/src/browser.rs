@@ -81,7 +81,7 @@ fn with_page<T>(workspace: &Workspace, engines: &[Engine], work: impl FnOnce(&mu
 /// The native command line, which draws the phantoms and gives the answers that the page is held to.
 fn trainer(workspace: &Workspace) -> Result<PathBuf> {
     progress::timed("building the command line", || {
-        process::run(cargo(&workspace.root).arg("build").args(crate::check::WHOLE).args(["--bins", "--tests"]))
+        process::run(cargo(&workspace.root).arg("build").args(crate::check::PRODUCT).args(["--bins", "--tests"]))
     })?;
     Ok(workspace.target.join("debug").join(format!("ictus-trainer{}", std::env::consts::EXE_SUFFIX)))
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every test, native and in the browser, and one true line at the end.
 
 use crate::browser;
-use crate::check::WHOLE;
+use crate::check::PARTS;
 use crate::error::{Error, Result};
 use crate::process::{self, cargo};
 use crate::progress;
@@ -85,13 +85,16 @@ pub(crate) fn test(workspace: &Workspace, arguments: &TestArguments) -> Result<(
 fn native(workspace: &Workspace) -> Result<(Tally, bool)> {
     vulkan::ready()?;
     let mut tally = Tally::default();
-    let mut command = cargo(&workspace.root);
-    command.arg("test").args(WHOLE).arg("--no-fail-fast");
-    let whole = process::run_reading(&mut command, |line| {
-        if let Some(suite) = cargo_result(line) {
-            tally.add(suite);
-        }
-    })?;
+    let mut whole = true;
+    for part in PARTS {
+        let mut command = cargo(&workspace.root);
+        command.arg("test").args(part).arg("--no-fail-fast");
+        whole &= process::run_reading(&mut command, |line| {
+            if let Some(suite) = cargo_result(line) {
+                tally.add(suite);
+            }
+        })?;
+    }
     Ok((tally, whole))
 }
 

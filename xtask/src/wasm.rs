@@ -86,23 +86,27 @@ fn is_bound(workspace: &Workspace, engine: Engine, compiled: &Path) -> bool {
     made_of.zip(written(&engine.wasm(workspace))).is_some_and(|(made_of, bound)| bound > made_of)
 }
 
+/// Both engines are built in one folder, so that what they share is compiled once. They are called alike there: each is put aside at once.
 fn compile(workspace: &Workspace, target: &WasmTarget, engine: Engine) -> Result<PathBuf> {
-    let folder = target_folder(workspace, engine);
+    let folder = workspace.target.join("wasm-engines");
     progress::timed(format!("compiling the {} engine to wasm", engine.name()), || {
         let mut cargo = target.cargo(&workspace.root, "build");
         cargo.args(["--package", "ictus", "--lib", "--profile", PROFILE, "--features", engine.features()]);
         crate::process::run(cargo.arg("--target-dir").arg(&folder))
     })?;
-    Ok(compiled(workspace, engine))
-}
-
-/// Both engines are called alike, so that in one folder each would undo the other.
-fn target_folder(workspace: &Workspace, engine: Engine) -> PathBuf {
-    workspace.target.join(format!("{}-engine", engine.name()))
+    let built = folder.join(format!("wasm32-unknown-unknown/{PROFILE}/{NAME}.wasm"));
+    let bytes = fs::read(&built).doing("read", &built)?;
+    let aside = compiled(workspace, engine);
+    // One that did not change keeps its time, by which binding it again is spared.
+    if fs::read(&aside).ok().as_ref() != Some(&bytes) {
+        fs::create_dir_all(workspace.engines()).doing("create", &workspace.engines())?;
+        fs::write(&aside, bytes).doing("write", &aside)?;
+    }
+    Ok(aside)
 }
 
 fn compiled(workspace: &Workspace, engine: Engine) -> PathBuf {
-    target_folder(workspace, engine).join(format!("wasm32-unknown-unknown/{PROFILE}/{NAME}.wasm"))
+    workspace.engines().join(format!("{}.wasm", engine.name()))
 }
 
 /// Binds an engine that is compiled into `folder`, which is replaced.

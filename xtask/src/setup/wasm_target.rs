@@ -47,6 +47,9 @@ impl WasmTarget {
     pub(crate) fn cargo(&self, folder: &Path, subcommand: &str) -> Command {
         let mut command = cargo(folder);
         command.args([subcommand, "--target", TARGET]);
+        if let Some(flags) = nameless_sources() {
+            command.arg("--config").arg(flags);
+        }
         if let Self::Debian { sysroot, linker } = self {
             command.env("RUSTC", compiler(sysroot)).env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
         }
@@ -67,6 +70,23 @@ impl WasmTarget {
         command.env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
         command
     }
+}
+
+/// An engine names the file of each of its panics. Crates lie below the home folder of whoever builds it, which is nobody's business and
+/// differs from machine to machine, so they are called `crates` there. Our own files are named from the checkout on anyway.
+fn nameless_sources() -> Option<String> {
+    let sources = cargo_home()?.join("registry/src");
+    let mut registries: Vec<PathBuf> = fs::read_dir(sources).ok()?.flatten().map(|entry| entry.path()).collect();
+    registries.sort();
+    let flags: Vec<String> =
+        registries.iter().map(|folder| format!("--remap-path-prefix={}=crates", folder.display())).collect();
+    // A list of strings is the same in TOML; cargo adds it to the flags of `.cargo/config.toml`.
+    (!flags.is_empty()).then(|| format!("target.{TARGET}.rustflags={}", serde_json::json!(flags)))
+}
+
+/// Where cargo keeps the crates.
+pub(crate) fn cargo_home() -> Option<PathBuf> {
+    std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cargo")))
 }
 
 fn own_target_is_installed() -> bool {
