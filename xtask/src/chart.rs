@@ -28,11 +28,13 @@ pub(crate) fn svg(bench: &Value) -> String {
         .fold(1.0, f64::max);
     let x = |times: f64| LEFT + times / longest * (WIDTH - LEFT - RIGHT);
     let mut body = String::new();
+    let one = x(1.0);
     let mut y = 8.0;
     for (title, bars) in groups.iter().filter(|(_, bars)| !bars.is_empty()) {
         y += LINE;
         text(&mut body, "title", 0.0, y, title);
         y += 8.0;
+        let top = y;
         for bar in bars {
             y += LINE;
             let end = x(bar.times);
@@ -57,10 +59,10 @@ pub(crate) fn svg(bench: &Value) -> String {
             }
             text(&mut body, "times", after + 8.0, y, &format!("{:.1} times", bar.times));
         }
+        line(&mut body, format_args!(r#"<path class="one" d="M{one:.1} {:.1}V{:.1}"/>"#, top + 6.0, y + 8.0));
         y += 10.0;
     }
-    let (one, height) = (x(1.0), y + 30.0);
-    line(&mut body, format_args!(r#"<path class="one" d="M{one:.1} 14V{:.1}"/>"#, y + 4.0));
+    let height = y + 30.0;
     text(&mut body, "note", one, y + 20.0, "as fast");
     format!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0}" role="img" aria-label="How many times as fast ictus is">
