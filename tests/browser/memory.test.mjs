@@ -51,7 +51,8 @@ test('a batch takes no more memory the longer it is', { timeout: patience, skip:
     }
     await opened.startAgain();
   } while (Date.now() - started < SECONDS * 1000);
-  const [full, ...later] = measured;
+  // A long run is measured by its first whole batch: until then each engine of the pool fills its own room.
+  const [full, ...later] = SECONDS > 0 ? measured.slice(1) : measured;
   for (const { engine, now } of later) {
     // A scan has 16 MB of slices, and the browser keeps garbage for a while.
     assert.ok(engine <= full.engine + 32, `the engine grew from ${full.engine} MB to ${engine} MB`);

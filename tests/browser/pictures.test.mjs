@@ -133,6 +133,14 @@ for (const device of /** @type {const} */ (['desktop', 'phone'])) {
       await page.locator('#veil').waitFor();
       await album.take('veil', { fullPage: false });
     }, scratch(t));
+    await page.click('#engine');
+    await page.locator('#diagnostics[open]').waitFor();
+    // The facts of this machine and of this minute, each as its kind.
+    await page.$eval('.diagnostics-text', (text) => {
+      text.textContent = JSON.stringify(JSON.parse(text.textContent ?? ''), (_, value) => (value !== null && typeof value === 'object' ? value : typeof value), 2).slice(0, 1500);
+    });
+    await album.take('diagnostics', { fullPage: false });
+    await page.keyboard.press('Escape');
 
     const likely = copyAs(folder, 'likely.nii.gz', phantom('bleeding', 'nifti', '--seed', '7', '--bleed', 'intraparenchymal:40'));
     await opened.drop(likely);
@@ -181,14 +189,6 @@ for (const device of /** @type {const} */ (['desktop', 'phone'])) {
     await album.take('tour', { fullPage: false });
     await page.keyboard.press('Escape');
     await sheet('#save-dicom', 'dicom', 'dicom', 0);
-    await page.click('#engine');
-    await page.locator('#diagnostics[open]').waitFor();
-    // The facts of this machine and of this minute, each as its kind.
-    await page.$eval('.diagnostics-text', (text) => {
-      text.textContent = JSON.stringify(JSON.parse(text.textContent ?? ''), (_, value) => (value !== null && typeof value === 'object' ? value : typeof value), 2).slice(0, 1500);
-    });
-    await album.take('diagnostics', { fullPage: false });
-    await page.keyboard.press('Escape');
 
     for (const name of ['working 1.nii.gz', 'working 2.nii.gz']) {
       copyFileSync(likely, join(folder, name));
