@@ -141,6 +141,8 @@ for (const device of /** @type {const} */ (['desktop', 'phone'])) {
     });
     await album.take('diagnostics', { fullPage: false });
     await page.keyboard.press('Escape');
+    await page.locator('#diagnostics[open]').waitFor({ state: 'detached' });
+    await page.evaluate(() => document.activeElement?.blur());
 
     const likely = copyAs(folder, 'likely.nii.gz', phantom('bleeding', 'nifti', '--seed', '7', '--bleed', 'intraparenchymal:40'));
     await opened.drop(likely);

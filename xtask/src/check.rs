@@ -168,7 +168,7 @@ fn page_size(workspace: &Workspace) -> Result<u64> {
 fn nameless(workspace: &Workspace) -> Result<()> {
     let folders = [Some(workspace.root.clone()), Some(workspace.target.clone()), std::env::home_dir(), cargo_home()];
     let named: Vec<String> =
-        folders.into_iter().flatten().filter_map(|folder| folder.to_str().map(String::from)).collect();
+        folders.into_iter().flatten().filter_map(|folder| Some(format!("{}/", folder.to_str()?))).collect();
     let mut found = Vec::new();
     for engine in Engine::ALL {
         let path = engine.wasm(workspace);
